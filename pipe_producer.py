@@ -1,0 +1,122 @@
+"""Producer: send an order into the pipeline, or each line of a file (JSON Lines, UTF-8).
+
+python pipe_producer.py [FILE]    "-" as FILE is standard input
+[pipe_producer.py] -> queue-validate
+"""
+
+import json
+import logging
+import os
+import re
+import sys
+import time
+
+try:
+    from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+    from azure.storage.queue import LinearRetry, QueueServiceClient
+    from dotenv import load_dotenv
+except ImportError as error:
+    sys.exit(f"{error}. Activate the virtual environment, then: pip install -r requirements.txt")
+except KeyboardInterrupt:
+    sys.exit(print("Producer stopped.") or 130)
+
+OUTPUT_QUEUE = "queue-validate"
+ORDER = {"order_id": "ORD-123", "amount": 25000, "items": ["item-A", "item-B"]}
+MAX_MESSAGE_SIZE = 65536  # bytes, the most that a queue takes
+UNSENDABLE = "[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]"  # not allowed in XML, so not in a message
+RETRY = LinearRetry(backoff=0.5, retry_total=1, random_jitter_range=0)  # seconds; 4.5 in all
+CALL = {"connection_timeout": 2, "read_timeout": 2, "retry_policy": RETRY}  # seconds
+
+
+def check(lines):
+    """Yield each line that is not blank; raise ValueError if one does not fit into a message."""
+    for number, line in enumerate(lines, 1):
+        text = line.rstrip("\n")
+        size = len(text.encode("utf-8"))
+        if size > MAX_MESSAGE_SIZE:
+            raise ValueError(f"line {number} has {size} bytes, of at most {MAX_MESSAGE_SIZE}")
+        if re.search(UNSENDABLE, text):
+            raise ValueError(f"line {number} has a character that no message may have")
+        if text.strip():
+            yield text
+
+
+def read(path):
+    """Return the checked lines of a file, or of standard input as they come."""
+    if path == "-":
+        sys.stdin.reconfigure(encoding="utf-8-sig")
+        return check(sys.stdin)
+    with open(path, encoding="utf-8-sig") as file:
+        return list(check(file))
+
+
+def main():
+    """Send the order, or what the file holds."""
+    try:
+        load_dotenv(encoding="utf-8-sig")
+        setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
+        if "<" in setting:
+            raise ValueError("It is a placeholder.")
+        service = QueueServiceClient.from_connection_string(setting, **CALL)
+    except (OSError, ValueError) as error:
+        sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {error} Copy .env.example to .env.")
+    queue = service.get_queue_client(OUTPUT_QUEUE)
+    path = sys.argv[1] if len(sys.argv) > 1 else None
+    try:
+        orders = read(path) if path else [json.dumps(ORDER)]
+        if create(queue):
+            print(f"Queue '{OUTPUT_QUEUE}' created.")
+        print("Sending order to the pipeline...")
+        for order in orders:
+            send(queue, order)
+            shown = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in order)
+            print(f"-> Sent to '{OUTPUT_QUEUE}': {shown if path else ORDER}")
+        print("Producer finished.")
+    except (OSError, ValueError) as error:
+        sys.exit(f"Cannot read {path}: {error}. What is printed above was sent.")
+    except AzureError as error:
+        sys.exit(f"{explain(error, service)} Orders without a line above were not sent.")
+
+
+def create(queue):
+    """Create the queue unless it is there; return whether it was created."""
+    while True:
+        try:
+            queue.create_queue()
+            return True
+        except ResourceExistsError as error:
+            if error.error_code != "QueueBeingDeleted":
+                return False
+            print(f"Queue '{queue.queue_name}' is still being deleted. Waiting...")
+            time.sleep(2)
+
+
+def send(queue, text):
+    """Send the text; create the queue again if it is gone, as after a restart of the emulator."""
+    try:
+        queue.send_message(text)
+    except ResourceNotFoundError:
+        create(queue)
+        queue.send_message(text)
+
+
+def explain(error, service):
+    """Return a line on what went wrong with storage; exit with it if trying again cannot help."""
+    code, endpoint = getattr(error, "error_code", None), service.url.split("?")[0]  # without a SAS
+    if code in ("MessageNotFound", "PopReceiptMismatch"):
+        return "Visibility timeout exceeded. The message may be processed twice."
+    if code in ("QueueNotFound", "QueueBeingDeleted"):
+        return "A queue is gone. Creating it again."
+    if getattr(error, "status_code", 0) in (None, 400, 401, 403) or code == "ResourceNotFound":
+        reason = error.message.splitlines()[0]
+        sys.exit(f"{endpoint} refuses ({reason}). Key in .env? Azurite with --skipApiVersionCheck?")
+    return f"{endpoint} cannot be reached. Is Azurite running?"
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    logging.basicConfig(level=logging.CRITICAL)  # the SDK raises what it logs
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(print("Producer stopped.") or 130)

@@ -1,0 +1,130 @@
+"""Replier: answer each request with its payload in upper case.
+
+request-queue -> [replier.py] -> the reply queue that the request names
+"""
+
+import contextlib
+import json
+import logging
+import os
+import re
+import sys
+import time
+
+try:
+    from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+    from azure.storage.queue import QueueServiceClient
+    from dotenv import load_dotenv
+except ImportError as error:
+    sys.exit(f"{error}. Activate the virtual environment, then: pip install -r requirements.txt")
+except KeyboardInterrupt:
+    sys.exit(print("[Replier] Stopped."))
+
+INPUT_QUEUE = "request-queue"
+REPLY_QUEUE = "reply-queue-[0-9a-f-]{36}"  # as a requestor names it; no other queue is written
+MAX_MESSAGE_SIZE = 65536  # bytes, the most that a queue takes
+MAX_DEQUEUE_COUNT = 5  # deliveries, as in Azure Functions; what comes more often is bad
+BATCH = {"messages_per_page": 32, "visibility_timeout": 30}  # seconds: 0.9 for each message
+MIN_WAIT, MAX_WAIT = 0.05, 0.5  # seconds between looks into an empty queue; 5 saves 90 % of calls
+CALL = {"connection_timeout": 4, "read_timeout": 4, "retry_total": 0}  # seconds; main() retries
+
+
+def answer(request):
+    """Return the reply queue and the reply (a dict) to a request. Your work replaces upper()."""
+    reply_to, correlation_id = request.get("reply_to"), request.get("correlation_id")
+    if not re.fullmatch(REPLY_QUEUE, str(reply_to)):
+        raise ValueError("reply_to is not a reply queue")
+    if not isinstance(correlation_id, str) or len(correlation_id) > 100:
+        raise ValueError("correlation_id is not a string of at most 100 characters")
+    try:
+        reply = {"result": request["payload"].upper(), "correlation_id": correlation_id}
+        if len(json.dumps(reply)) > MAX_MESSAGE_SIZE:
+            raise ValueError("the result does not fit into a message")
+    except Exception as error:  # whatever fails, the requestor shall not wait in vain
+        reply = {"error": repr(error)[:1000], "correlation_id": correlation_id}
+    return reply_to, reply
+
+
+def parse(msg):
+    """Return the JSON object in a message as a dict; raise ValueError or RecursionError if bad."""
+    if msg.dequeue_count > MAX_DEQUEUE_COUNT:
+        raise ValueError(f"it was delivered {msg.dequeue_count} times")
+    if msg.content.startswith(("ey", "ew")):  # '{' in Base64
+        raise ValueError("it looks like Base64; send plain text instead")
+    data = json.loads(msg.content)
+    if isinstance(data, dict) and json.dumps(data, allow_nan=False):  # NaN raises: it is not JSON
+        return data
+    raise ValueError("it is not a JSON object")
+
+
+def handle(msg, source, poison, service):
+    """Send the reply, then delete the request: a crash in between repeats it, but loses nothing."""
+    text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in msg.content)
+    print(f"[Replier] Request received: {text}")
+    try:
+        reply_to, reply = answer(parse(msg))
+        service.get_queue_client(reply_to).send_message(json.dumps(reply))
+        print(f"[Replier] Sent reply to '{reply_to}': {reply}")
+    except (ValueError, RecursionError) as error:
+        with contextlib.suppress(ResourceExistsError):
+            poison.create_queue()
+        poison.send_message(msg.content)
+        print(f"[Replier] Bad message moved to '{poison.queue_name}': {error}.")
+    except (ResourceExistsError, ResourceNotFoundError):  # it is being deleted, or was
+        print(f"[Replier] Reply queue '{reply_to}' is gone. Discarding the request.")
+    source.delete_message(msg)
+
+
+def main():
+    """Poll the input queue until Ctrl+C, and keep trying while storage is away."""
+    try:
+        load_dotenv(encoding="utf-8-sig")
+        setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
+        if "<" in setting:
+            raise ValueError("It is a placeholder.")
+        service = QueueServiceClient.from_connection_string(setting, **CALL)
+    except (OSError, ValueError) as error:
+        sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {error} Copy .env.example to .env.")
+    source, poison = map(service.get_queue_client, (INPUT_QUEUE, INPUT_QUEUE + "-poison"))
+    wait, told = MIN_WAIT, False
+    while True:
+        try:
+            with contextlib.suppress(ResourceExistsError):
+                source.create_queue()
+            source.get_queue_properties()  # an error as long as Azure is still deleting it
+            print("[Replier] Waiting for requests...")
+            told = False
+            while True:
+                for msg in source.receive_messages(**BATCH):
+                    handle(msg, source, poison, service)
+                    wait = MIN_WAIT
+                time.sleep(wait)
+                wait = min(2 * wait, MAX_WAIT)
+        except AzureError as error:
+            line = explain(error, service)
+            if not told:
+                print(f"[Replier] {line}")
+            told = True
+            time.sleep(MAX_WAIT)
+
+
+def explain(error, service):
+    """Return a line on what went wrong with storage; exit with it if trying again cannot help."""
+    code, endpoint = getattr(error, "error_code", None), service.url.split("?")[0]  # without a SAS
+    if code in ("MessageNotFound", "PopReceiptMismatch"):
+        return "Visibility timeout exceeded. The message may be processed twice."
+    if code in ("QueueNotFound", "QueueBeingDeleted"):
+        return "A queue is gone. Creating it again."
+    if getattr(error, "status_code", 0) in (None, 400, 401, 403) or code == "ResourceNotFound":
+        reason = error.message.splitlines()[0]
+        sys.exit(f"{endpoint} refuses ({reason}). Key in .env? Azurite with --skipApiVersionCheck?")
+    return f"{endpoint} cannot be reached. Is Azurite running?"
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    logging.basicConfig(level=logging.CRITICAL)  # the SDK raises what it logs
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("[Replier] Stopped.")

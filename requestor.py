@@ -1,0 +1,130 @@
+"""Requestor: send a request, wait for its reply and print it.
+
+python requestor.py [PAYLOAD ...]
+[requestor.py] -> request-queue -> [replier.py] -> reply-queue-<uuid> -> [requestor.py]
+"""
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import time
+import uuid
+
+try:
+    from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+    from azure.storage.queue import LinearRetry, QueueServiceClient
+    from dotenv import load_dotenv
+except ImportError as error:
+    sys.exit(f"{error}. Activate the virtual environment, then: pip install -r requirements.txt")
+except KeyboardInterrupt:
+    sys.exit(print("[Requestor] Stopped.") or 130)
+
+REQUEST_QUEUE = "request-queue"
+REPLY_TIMEOUT = 50  # seconds; the request lives no longer than this, either
+POLL_INTERVAL = 0.1  # seconds; doubling it up to 0.5, as the pollers do, doubles the reply time
+BATCH = {"messages_per_page": 32, "max_messages": 32, "visibility_timeout": 30}  # seconds
+MAX_MESSAGE_SIZE = 65536  # bytes, the most that a queue takes
+RETRY = LinearRetry(backoff=0.5, retry_total=1, random_jitter_range=0)  # seconds
+CALL = {"connection_timeout": 2, "read_timeout": 2, "retry_policy": RETRY}  # seconds; 4.5 in all
+
+
+def receive(queue, correlation_id, deadline):
+    """Return the reply (a dict) with this correlation ID, or {} if the deadline passes first."""
+    while time.monotonic() < deadline:
+        for msg in queue.receive_messages(**BATCH):
+            with contextlib.suppress(ValueError, RecursionError):  # neither is our reply
+                reply = json.loads(msg.content)
+                if isinstance(reply, dict) and reply.get("correlation_id") == correlation_id:
+                    return reply
+            print("[Requestor] Discarding a message that is not the reply to this request.")
+            queue.delete_message(msg)
+        time.sleep(POLL_INTERVAL)
+    return {}
+
+
+def main():
+    """Send one request and exit: 0 with its result, 1 without."""
+    try:
+        load_dotenv(encoding="utf-8-sig")
+        setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
+        if "<" in setting:
+            raise ValueError("It is a placeholder.")
+        service = QueueServiceClient.from_connection_string(setting, **CALL)
+    except (OSError, ValueError) as error:
+        sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {error} Copy .env.example to .env.")
+    request_queue = service.get_queue_client(REQUEST_QUEUE)
+    reply_queue = service.get_queue_client(f"reply-queue-{uuid.uuid4()}")
+    correlation_id, deadline = str(uuid.uuid4()), time.monotonic() + REPLY_TIMEOUT
+    request = {"payload": " ".join(sys.argv[1:]) or "hello world"}
+    request.update(reply_to=reply_queue.queue_name, correlation_id=correlation_id)
+    size, reply, tidy = len(json.dumps(request)), None, False
+    if size > MAX_MESSAGE_SIZE:
+        sys.exit(f"The request has {size} bytes, but a message at most {MAX_MESSAGE_SIZE}.")
+    try:
+        while reply is None:
+            create(request_queue)
+            tidy = True
+            create(reply_queue)
+            print(f"[Requestor] Created reply queue: '{reply_queue.queue_name}'")
+            print(f"[Requestor] Sending request with Correlation ID: {correlation_id}")
+            request_queue.send_message(json.dumps(request), time_to_live=REPLY_TIMEOUT)
+            print("[Requestor] Waiting for reply...")
+            with contextlib.suppress(ResourceNotFoundError):  # the emulator was restarted: again
+                reply = receive(reply_queue, correlation_id, deadline)
+        text = str(reply.get("result", reply.get("error")))
+        text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in text)
+        if "result" in reply:
+            print(f"[Requestor] Reply received: {text}")
+        elif reply:
+            print(f"[Requestor] Error reply received: {text}")
+        else:
+            print("[Requestor] Timed out waiting for a reply.")
+    except AzureError as error:
+        print(f"[Requestor] {explain(error, service)}", file=sys.stderr)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # not even a second Ctrl+C leaves it behind
+        if tidy:
+            print("[Requestor] Deleting reply queue.")
+            try:
+                reply_queue.delete_queue()
+            except AzureError:
+                print("[Requestor] It could not be deleted.", file=sys.stderr)
+    sys.exit(0 if reply and "result" in reply else 1)
+
+
+def create(queue):
+    """Create the queue unless it is there; return whether it was created."""
+    while True:
+        try:
+            queue.create_queue()
+            return True
+        except ResourceExistsError as error:
+            if error.error_code != "QueueBeingDeleted":
+                return False
+            print(f"Queue '{queue.queue_name}' is still being deleted. Waiting...")
+            time.sleep(2)
+
+
+def explain(error, service):
+    """Return a line on what went wrong with storage; exit with it if trying again cannot help."""
+    code, endpoint = getattr(error, "error_code", None), service.url.split("?")[0]  # without a SAS
+    if code in ("MessageNotFound", "PopReceiptMismatch"):
+        return "Visibility timeout exceeded. The message may be processed twice."
+    if code in ("QueueNotFound", "QueueBeingDeleted"):
+        return "A queue is gone. Creating it again."
+    if getattr(error, "status_code", 0) in (None, 400, 401, 403) or code == "ResourceNotFound":
+        reason = error.message.splitlines()[0]
+        sys.exit(f"{endpoint} refuses ({reason}). Key in .env? Azurite with --skipApiVersionCheck?")
+    return f"{endpoint} cannot be reached. Is Azurite running?"
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    logging.basicConfig(level=logging.CRITICAL)  # the SDK raises what it logs
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(print("[Requestor] Stopped.") or 130)

