@@ -18,6 +18,7 @@ from pexpect.popen_spawn import PopenSpawn
 
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
+NAME = "AZURE_STORAGE_CONNECTION_STRING"
 TIMEOUT = 20  # seconds until a test gives up waiting for an event
 ACCOUNTS = {
     f"account{n}": base64.b64encode(b"secret key of account %d" % n).decode() for n in range(500)
@@ -127,6 +128,18 @@ def run(variables, storage):
         return result
 
     return run
+
+
+SCRIPTS = [
+    "pipe_producer.py",
+    "filter_validate.py",
+    "filter_enrich.py",
+    "final_consumer.py",
+    "replier.py",
+    "requestor.py",
+]
+ONE_SHOTS = ["pipe_producer.py", "requestor.py"]
+POLLERS = [script for script in SCRIPTS if script not in ONE_SHOTS]
 
 
 def interrupt(process):

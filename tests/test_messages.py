@@ -191,7 +191,7 @@ def test_result_that_does_not_fit_is_answered_with_an_error(start, storage):
 
 @pytest.mark.parametrize("reply_to", [
     "queue-validate", "request-queue", "reply-queue-", "reply-queue-x", None, 7, ["reply-queue-"],
-    f"reply-queue-{uuid.uuid4()}\n", f"x-reply-queue-{uuid.uuid4()}",
+    "reply-queue-" + "0" * 36 + "\n", "x-reply-queue-" + "0" * 36,
 ])
 def test_request_for_a_foreign_queue_is_refused(start, storage, reply_to):
     requests = Requests(storage)

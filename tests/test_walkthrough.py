@@ -30,6 +30,8 @@ def test_pipeline_prints_the_handouts_lines(start, run):
         terminals.append(start(script))
         terminals[-1].expect_exact(WAITING[script])
     producer = run("pipe_producer.py")
+    terminals[0].expect_exact("Passing to next filter.")
+    terminals[1].expect_exact("Passing to final queue.")
     terminals[2].expect(re.escape(FULLY) + r"[^\n]*\n")
     assert producer.returncode == 0
     assert producer.err == ""

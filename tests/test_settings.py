@@ -1,0 +1,95 @@
+"""AZURE_STORAGE_CONNECTION_STRING: from .env or the environment, and every way to get it wrong."""
+
+import shutil
+
+import pytest
+from conftest import NAME, ONE_SHOTS, PROJECT, SCRIPTS, queues
+
+WRONG = {
+    "unset": None,
+    "blank": "",
+    "white space": "  ",
+    "the handout's placeholder": "<YOUR_CONNECTION_STRING>",
+    "a placeholder inside": "DefaultEndpointsProtocol=https;AccountName=<NAME>;AccountKey=QUFB",
+    "prose": "please fill me in",
+    "no account": "DefaultEndpointsProtocol=https;AccountKey=QUFB",
+    "no key": "DefaultEndpointsProtocol=https;AccountName=x",
+    "quotes inside": '"AccountName=x";"AccountKey=QUFB"',
+    "curly quotes": "\u201cAccountName=x;AccountKey=QUFB\u201d",
+    "no endpoint's host": "QueueEndpoint=http:///x;AccountName=x;AccountKey=QUFB",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An otherwise empty folder with a copy of each script, in which no .env of the user's counts."""
+    for script in SCRIPTS:
+        shutil.copy(PROJECT / script, tmp_path)
+    (tmp_path / ".env").write_text("")
+    return tmp_path
+
+
+def assert_one_line(result, text):
+    """Assert that the script gave up with exit code 1 and one line on stderr, with this text."""
+    assert result.returncode == 1
+    assert result.out == ""
+    assert len(result.err.splitlines()) == 1
+    assert text in result.err
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("kind", WRONG)
+def test_wrong_setting_gives_one_line_and_exit_code_1(run, folder, script, kind):
+    result = run(script, folder=folder, **{NAME: WRONG[kind]})
+    assert_one_line(result, NAME)
+    assert ".env.example" in result.err
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("key", ["abc", "notbase64!!"])
+def test_key_that_is_not_base64_gives_one_line(run, storage, script, key):
+    connection = storage.connection.replace(storage.key, key)
+    assert_one_line(run(script, **{NAME: connection}), "Key in .env?")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_env_file_in_utf_16_gives_one_line(run, storage, folder, script):
+    (folder / ".env").write_text(f'{NAME}="{storage.connection}"\n', encoding="utf-16")
+    assert_one_line(run(script, folder=folder, **{NAME: None}), "utf-8' codec")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("script", ONE_SHOTS)
+def test_script_alone_in_a_folder_beside_an_env_file(
+    start, run, storage, folder, script, encoding, tmp_path_factory
+):
+    alone = tmp_path_factory.mktemp("alone")
+    shutil.copy(PROJECT / script, alone)
+    (alone / ".env").write_text(f'{NAME}="{storage.connection}"\n', encoding=encoding)
+    start("replier.py")
+    assert run(script, folder=alone, **{NAME: None}).returncode == 0
+    assert queues(storage)
+
+
+@pytest.mark.parametrize("script", [script for script in SCRIPTS if script not in ONE_SHOTS])
+def test_poller_alone_in_a_folder_beside_an_env_file(start, variables, storage, tmp_path, script):
+    shutil.copy(PROJECT / script, tmp_path)
+    (tmp_path / ".env").write_text(f'{NAME}="{storage.connection}"\n')
+    del variables[NAME]
+    start(script, folder=tmp_path).expect_exact("Waiting for")
+    assert queues(storage)
+
+
+def test_environment_wins_over_the_env_file(run, storage, folder):
+    (folder / ".env").write_text(f"{NAME}=nonsense\n")
+    assert run("pipe_producer.py", folder=folder).returncode == 0
+    assert queues(storage) == ["queue-validate"]
+
+
+def test_env_example_is_ascii_and_ready_to_use(run, folder):
+    text = (PROJECT / ".env.example").read_text(encoding="ascii")
+    (folder / ".env").write_text(text)
+    # Nothing listens on this port: whoever gets so far has taken the setting.
+    (folder / ".env").write_text(text.replace(":10001", ":9"))
+    assert_one_line(run("pipe_producer.py", folder=folder, **{NAME: None}), "127.0.0.1:9")
+    assert f'# {NAME}="' in text

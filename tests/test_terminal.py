@@ -1,0 +1,86 @@
+"""What a person at a terminal meets: Ctrl+C, output that appears at once, odd code pages."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pexpect
+import pytest
+from conftest import POLLERS, PROJECT, SCRIPTS, TIMEOUT, interrupt, send
+
+NAMES = {
+    "filter_validate.py": "[Filter A] Stopped.",
+    "filter_enrich.py": "[Filter B] Stopped.",
+    "final_consumer.py": "[Final Consumer] Stopped.",
+    "replier.py": "[Replier] Stopped.",
+    "requestor.py": "[Requestor] Stopped.",
+    "pipe_producer.py": "Producer stopped.",
+}
+posix = pytest.mark.skipif(os.name == "nt", reason="a console's Ctrl+C cannot be sent on Windows")
+
+
+@posix
+@pytest.mark.parametrize("script", POLLERS)
+def test_ctrl_c_gives_one_line_and_exit_code_0(start, script):
+    terminal = start(script)
+    terminal.expect_exact("Waiting for")
+    terminal.expect_exact("\n")
+    rest, code = interrupt(terminal)
+    assert rest.splitlines() == [NAMES[script]]
+    assert code == 0
+
+
+@posix
+@pytest.mark.parametrize("script", POLLERS)
+def test_ctrl_c_while_storage_is_away(start, script):
+    connection = "AccountName=x;AccountKey=QUFB;QueueEndpoint=http://127.0.0.1:9/x"
+    terminal = start(script, AZURE_STORAGE_CONNECTION_STRING=connection)
+    terminal.expect_exact("Is Azurite running?")
+    assert interrupt(terminal)[1] == 0
+
+
+@posix
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_ctrl_c_at_any_moment(start, script):
+    """From the SDK's import on; what comes before is Python's own start."""
+    for milliseconds in range(0, 500, 50):
+        terminal = start(script, "-" if script == "pipe_producer.py" else "x", PYTHONVERBOSE="1")
+        terminal.expect_exact("import 'azure' #")
+        time.sleep(milliseconds / 1000)  # the moment itself is what varies here
+        terminal.kill(signal.SIGINT)
+        if terminal.expect([pexpect.EOF, "Exception ignored in"]):  # Python itself swallowed it
+            terminal.kill(signal.SIGINT)
+            terminal.expect(pexpect.EOF)
+        assert NAMES[script] in terminal.log.text
+        assert terminal.proc.wait(timeout=TIMEOUT) == (0 if script in POLLERS else 130)
+        terminal.log.text = ""  # -v prints whatever a module's name may be
+
+
+@pytest.mark.parametrize("script", POLLERS)
+def test_a_character_that_the_terminal_cannot_show_stops_nothing(start, storage, script):
+    queue = {"filter_validate.py": "queue-validate", "filter_enrich.py": "queue-enrich"}.get(
+        script, "queue-finalize" if script == "final_consumer.py" else "request-queue"
+    )
+    send(storage, queue, '{"amount": 1, "name": "\u5c71\U0001f375"}')
+    terminal = start(script, PYTHONIOENCODING="ascii")
+    terminal.expect_exact(r'"name": "\u5c71\U0001f375"}')
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_without_the_packages_one_line_says_what_to_do(script, tmp_path):
+    shutil.copy(PROJECT / script, tmp_path)
+    result = subprocess.run(
+        [sys.executable, "-S", "-E", str(tmp_path / script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert "pip install -r requirements.txt" in result.stderr
