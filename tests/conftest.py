@@ -52,7 +52,7 @@ def storage(azurite):
 def variables(storage):
     """The environment of the scripts: this test's account, whatever is in a user's .env."""
     return dict(
-        os.environ,
+        {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
         AZURE_STORAGE_CONNECTION_STRING=storage.connection,
         NO_PROXY="127.0.0.1",
         no_proxy="127.0.0.1",

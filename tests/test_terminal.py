@@ -45,18 +45,25 @@ def test_ctrl_c_while_storage_is_away(start, script):
 @posix
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_ctrl_c_at_any_moment(start, script):
-    """From the SDK's import on; what comes before is Python's own start."""
+    """From the SDK's import on; what comes before is Python's own start.
+
+    Python drops a KeyboardInterrupt that is raised in a weak reference's callback or in __del__, of
+    which imports run thousands. Who presses Ctrl+C then presses it again: allowed once in ten.
+    """
+    dropped = 0
     for milliseconds in range(0, 500, 50):
         terminal = start(script, "-" if script == "pipe_producer.py" else "x", PYTHONVERBOSE="1")
         terminal.expect_exact("import 'azure' #")
         time.sleep(milliseconds / 1000)  # the moment itself is what varies here
         terminal.kill(signal.SIGINT)
-        if terminal.expect([pexpect.EOF, "Exception ignored in"]):  # Python itself swallowed it
+        if terminal.expect([pexpect.EOF, "Exception ignored in", pexpect.TIMEOUT], timeout=5):
+            dropped += 1
             terminal.kill(signal.SIGINT)
             terminal.expect(pexpect.EOF)
         assert NAMES[script] in terminal.log.text
         assert terminal.proc.wait(timeout=TIMEOUT) == (0 if script in POLLERS else 130)
         terminal.log.text = ""  # -v prints whatever a module's name may be
+    assert dropped <= 1
 
 
 @pytest.mark.parametrize("script", POLLERS)
