@@ -115,7 +115,7 @@ def explain(error, service):
         return "Visibility timeout exceeded. The message may be processed twice."
     if code in ("QueueNotFound", "QueueBeingDeleted"):
         return "A queue is gone. Creating it again."
-    if getattr(error, "status_code", 0) in (None, *range(400, 500)):
+    if getattr(error, "status_code", 0) in range(400, 500) or "Signing" in repr(error):  # a bad key
         reason = error.message.splitlines()[0]
         sys.exit(f"{endpoint} refuses ({reason}). Key in .env? Azurite with --skipApiVersionCheck?")
     return f"{endpoint} cannot be reached. Is Azurite running?"

@@ -3,6 +3,7 @@
 import base64
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -108,6 +109,21 @@ class Log:
 
 
 @pytest.fixture
+def altered(tmp_path):
+    """Return altered(script, old, new, ...): a folder with a copy of the script, each old made new."""
+
+    def altered(script, *changes):
+        text = (PROJECT / script).read_text(encoding="utf-8")
+        for old, new in zip(changes[::2], changes[1::2]):
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        (tmp_path / script).write_text(text, encoding="utf-8")
+        return tmp_path
+
+    return altered
+
+
+@pytest.fixture
 def run(variables, storage):
     """Return run(script, *arguments, input=None, **changed_variables): its CompletedProcess."""
 
@@ -142,11 +158,23 @@ ONE_SHOTS = ["pipe_producer.py", "requestor.py"]
 POLLERS = [script for script in SCRIPTS if script not in ONE_SHOTS]
 
 
+def via(port, storage):
+    """Return the account's connection string by way of a proxy on this port."""
+    return re.sub(r":\d+/", f":{port}/", storage.connection)
+
+
 def interrupt(process):
     """Press Ctrl+C in the process's terminal; return (what it printed since then, exit code)."""
     process.kill(signal.SIGINT)
     rest = process.read()
     return rest.replace("\r\n", "\n"), process.proc.wait(timeout=TIMEOUT)
+
+
+def printed(process):
+    """Kill the process; return all that it has printed."""
+    process.proc.kill()
+    process.read()
+    return process.log.text
 
 
 def wait_until(condition, timeout=TIMEOUT):

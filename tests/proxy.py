@@ -1,4 +1,4 @@
-"""A small reverse proxy between a script and Azurite that can answer in Azurite's place."""
+"""A small reverse proxy between a script and Azurite that sees each call and can spoil it."""
 
 import contextlib
 import http.client
@@ -8,11 +8,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 ERROR = '<?xml version="1.0"?><Error><Code>{}</Code><Message>{}</Message></Error>'
 
 
+def error(status, code, **headers):
+    """Return an error response of the storage service; a header's name has _ for -."""
+    content = ERROR.format(code, code).encode()
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    headers.update({"x-ms-error-code": code, "Content-Type": "application/xml"})
+    return status, headers, content
+
+
+def half(response):
+    """Return the response cut in its middle."""
+    status, headers, content = response
+    return status, {**headers, "Content-Length": str(len(content))}, content[: len(content) // 2]
+
+
 @contextlib.contextmanager
 def proxy(port, intercept):
     """Yield the port of a proxy before this port.
 
-    intercept(method, path) returns None to pass a request on, or (status, error code) to answer it.
+    intercept(method, path, forward) returns the response to a call, (status, headers, content), or
+    None to cut the connection without one. forward() makes the call and returns its response.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -20,24 +35,33 @@ def proxy(port, intercept):
 
         def do_GET(self):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            answer = intercept(self.command, self.path)
-            if answer:
-                status, code = answer
-                headers, content = [("x-ms-error-code", code)], ERROR.format(code, code).encode()
-                headers.append(("Content-Type", "application/xml"))
-            else:
+
+            def forward():
                 upstream = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
                 upstream.request(self.command, self.path, body, dict(self.headers))
                 response = upstream.getresponse()
-                status, headers, content = response.status, response.getheaders(), response.read()
+                headers = {
+                    name: value
+                    for name, value in response.getheaders()
+                    if name.lower() not in ("content-length", "transfer-encoding", "connection", "date")
+                }
+                content = response.read()
                 upstream.close()
+                return response.status, headers, content
+
+            response = intercept(self.command, self.path, forward)
+            if response is None:
+                self.close_connection = True
+                return
+            status, headers, content = response
+            headers = {"Content-Length": str(len(content)), **headers}
+            self.close_connection = len(content) < int(headers["Content-Length"])
             self.send_response(status)
-            for name, value in headers:
-                if name.lower() not in ("content-length", "transfer-encoding", "connection", "date"):
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content)
+            with contextlib.suppress(ConnectionError):  # the script was killed
+                self.wfile.write(content)
 
         do_PUT = do_POST = do_DELETE = do_HEAD = do_GET
 

@@ -9,8 +9,8 @@ import emulator
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.queue import QueueServiceClient
-from conftest import NAME, ONE_SHOTS, POLLERS, SCRIPTS, depth, queue_of, queues, send, take, wait_until
-from proxy import proxy
+from conftest import NAME, ONE_SHOTS, POLLERS, SCRIPTS, depth, queue_of, queues, send, take, via, wait_until
+from proxy import error, proxy
 
 LINE_LIMIT, GIVE_UP_LIMIT = 5, 10  # seconds
 READY = {**dict.fromkeys(POLLERS, "Waiting for"), "requestor.py": "Waiting for reply"}
@@ -192,13 +192,13 @@ def test_producer_goes_on_when_its_queue_vanishes(variables, storage, start):
 def test_queue_that_is_still_being_deleted_is_waited_for(start, storage, azurite, script):
     calls = itertools.count()
 
-    def intercept(method, path):
+    def intercept(method, path, forward):
         if "reply-queue" not in path and next(calls) < 4:
-            return 409, "QueueBeingDeleted"
-        return None
+            return error(409, "QueueBeingDeleted")
+        return forward()
 
     with proxy(azurite, intercept) as port:
-        connection = storage.connection.replace(f":{azurite}/", f":{port}/")
+        connection = via(port, storage)
         terminal = start(script, **{NAME: connection})
         terminal.expect("A queue is gone|still being deleted")
         terminal.expect_exact(READY.get(script, "Producer finished."))
@@ -214,14 +214,14 @@ def test_lost_lease_gets_a_line_and_work_goes_on(start, storage, azurite, script
     queue.send_message(ORDER)
     stolen = []
 
-    def intercept(method, path):
+    def intercept(method, path, forward):
         if method == "DELETE" and not stolen:  # somebody else is faster
             stolen.append(path)
             queue.clear_messages()
-        return None
+        return forward()
 
     with proxy(azurite, intercept) as port:
-        connection = storage.connection.replace(f":{azurite}/", f":{port}/")
+        connection = via(port, storage)
         terminal = start(script, **{NAME: connection})
         terminal.expect_exact("Visibility timeout exceeded. The message may be processed twice.")
         send(storage, source, ORDER)

@@ -1,0 +1,98 @@
+"""Faults between a script and storage: each script gets through or says what is wrong; no loss."""
+
+import itertools
+import json
+import time
+
+import pytest
+from conftest import NAME, POLLERS, SCRIPTS, depth, printed, queue_of, send, take, via, wait_until
+from proxy import error, half, proxy
+
+ORDER = '{"amount": 1}'
+SAY_LIMIT = 10  # seconds
+QUEUES = {
+    "filter_validate.py": ("queue-validate", "queue-enrich"),
+    "filter_enrich.py": ("queue-enrich", "queue-finalize"),
+    "final_consumer.py": ("queue-finalize", None),
+    "replier.py": ("request-queue", "reply-queue-" + "0" * 36),
+}
+REQUEST = json.dumps({"payload": "x", "reply_to": QUEUES["replier.py"][1], "correlation_id": "1"})
+
+
+def hang(forward):
+    """Answer after longer than any script waits."""
+    time.sleep(12)
+    return forward()
+
+
+FAULTS = {
+    "500": lambda forward: error(500, "InternalError"),
+    "500 after the work": lambda forward: forward() and error(500, "InternalError"),
+    "503": lambda forward: error(503, "ServerBusy", Retry_After="1"),
+    "cut": lambda forward: None,
+    "cut after the work": lambda forward: forward() and None,
+    "cut in the middle of the response": lambda forward: half(forward()),
+    "no answer": hang,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("script", POLLERS)
+def test_poller_says_so_goes_on_and_loses_nothing(start, altered, storage, azurite, script, fault):
+    """Calls 5 to 7 fail: with three calls to start, in the middle of the work."""
+    source, target = QUEUES[script]
+    calls = itertools.count(1)
+
+    def intercept(method, path, forward):
+        return FAULTS[fault](forward) if next(calls) in (5, 6, 7) else forward()
+
+    if target:
+        queue_of(storage, target)
+    send(storage, source, *[REQUEST if script == "replier.py" else ORDER] * 3)
+    short = ('"visibility_timeout": 30', '"visibility_timeout": 2')
+    with proxy(azurite, intercept) as port:
+        began = time.monotonic()
+        terminal = start(script, folder=altered(script, *short), **{NAME: via(port, storage)})
+        terminal.expect_exact("cannot be reached. Is Azurite running?")
+        assert time.monotonic() - began < SAY_LIMIT
+        wait_until(lambda: depth(storage, source) == 0, timeout=40)
+        assert terminal.proc.poll() is None
+        if target:
+            assert len(take(storage, target, 3)) <= 6
+        else:
+            assert printed(terminal).count("Fully processed message received: ") >= 3
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3, 4])
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("script", ["pipe_producer.py", "requestor.py"])
+def test_one_shot_gets_through_one_fault(start, run, storage, azurite, script, fault, failing):
+    calls = itertools.count(1)
+
+    def intercept(method, path, forward):
+        return FAULTS[fault](forward) if next(calls) == failing else forward()
+
+    start("replier.py")
+    with proxy(azurite, intercept) as port:
+        result = run(script, **{NAME: via(port, storage)})
+    assert result.err == ""
+    assert result.returncode == 0
+    if script == "pipe_producer.py":
+        assert 1 <= len(take(storage, "queue-validate")) <= 2  # sent again when the answer was lost
+    else:
+        assert result.out.count("Reply received: HELLO WORLD") == 1
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_lasting_fault_is_said_in_time(start, storage, azurite, script, fault):
+    def intercept(method, path, forward):
+        return FAULTS[fault](forward)
+
+    with proxy(azurite, intercept) as port:
+        began = time.monotonic()
+        terminal = start(script, **{NAME: via(port, storage)})
+        terminal.expect_exact("cannot be reached. Is Azurite running?")
+        assert time.monotonic() - began < SAY_LIMIT
+        if script not in POLLERS:
+            assert terminal.proc.wait(timeout=SAY_LIMIT) == 1
