@@ -26,7 +26,7 @@ MAX_MESSAGE_SIZE = 65536  # bytes, the most that a queue takes
 MAX_DEQUEUE_COUNT = 5  # deliveries, as in Azure Functions; what comes more often is bad
 BATCH = {"messages_per_page": 32, "visibility_timeout": 30}  # seconds: 0.9 for each message
 MIN_WAIT, MAX_WAIT = 0.05, 0.5  # seconds between looks into an empty queue; 5 saves 90 % of calls
-CALL = {"connection_timeout": 4, "read_timeout": 4, "retry_total": 0}  # seconds; main() retries
+CALL = {"connection_timeout": 3, "read_timeout": 3, "retry_total": 0}  # seconds; main() retries
 
 
 def answer(request):

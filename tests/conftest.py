@@ -25,7 +25,7 @@ ACCOUNTS = {
     f"account{n}": base64.b64encode(b"secret key of account %d" % n).decode() for n in range(500)
 }
 UNUSED = itertools.count()
-settings.register_profile("suite", database=None, deadline=None, max_examples=200)
+settings.register_profile("suite", database=None, deadline=None, max_examples=100)
 settings.load_profile("suite")
 
 

@@ -6,7 +6,7 @@ import sys
 
 import environment
 
-DEFAULTS = ["-n", "4", "-q", "-p", "no:cacheprovider"]  # most tests wait, so more than the cores
+DEFAULTS = ["-n", "4", "--dist", "worksteal", "-q", "-p", "no:cacheprovider"]  # most tests wait, so more than the cores
 
 
 def main():

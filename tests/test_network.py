@@ -63,8 +63,8 @@ def test_poller_says_so_goes_on_and_loses_nothing(start, altered, storage, azuri
             assert printed(terminal).count("Fully processed message received: ") >= 3
 
 
-@pytest.mark.parametrize("failing", [1, 2, 3, 4])
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("failing", [1, 2, 3])
+@pytest.mark.parametrize("fault", ["503", "cut after the work", "no answer"])
 @pytest.mark.parametrize("script", ["pipe_producer.py", "requestor.py"])
 def test_one_shot_gets_through_one_fault(start, run, storage, azurite, script, fault, failing):
     calls = itertools.count(1)
@@ -72,7 +72,8 @@ def test_one_shot_gets_through_one_fault(start, run, storage, azurite, script, f
     def intercept(method, path, forward):
         return FAULTS[fault](forward) if next(calls) == failing else forward()
 
-    start("replier.py")
+    if script == "requestor.py":
+        start("replier.py")
     with proxy(azurite, intercept) as port:
         result = run(script, **{NAME: via(port, storage)})
     assert result.err == ""
@@ -83,7 +84,7 @@ def test_one_shot_gets_through_one_fault(start, run, storage, azurite, script, f
         assert result.out.count("Reply received: HELLO WORLD") == 1
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", ["500", "cut", "cut in the middle of the response", "no answer"])
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_lasting_fault_is_said_in_time(start, storage, azurite, script, fault):
     def intercept(method, path, forward):

@@ -37,8 +37,10 @@ def assert_one_line(result, text):
     assert text in result.err
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize("script, kind", [
+    *[("filter_validate.py", kind) for kind in WRONG],  # the others have the same lines
+    *[(script, kind) for script in SCRIPTS for kind in ("unset", "the handout's placeholder")],
+])
 def test_wrong_setting_gives_one_line_and_exit_code_1(run, folder, script, kind):
     result = run(script, folder=folder, **{NAME: WRONG[kind]})
     assert_one_line(result, NAME)
@@ -46,7 +48,7 @@ def test_wrong_setting_gives_one_line_and_exit_code_1(run, folder, script, kind)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("key", ["abc", "notbase64!!"])
+@pytest.mark.parametrize("key", ["notbase64!!"])
 def test_key_that_is_not_base64_gives_one_line(run, storage, script, key):
     connection = storage.connection.replace(storage.key, key)
     assert_one_line(run(script, **{NAME: connection}), "Key in .env?")
