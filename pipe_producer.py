@@ -24,8 +24,8 @@ OUTPUT_QUEUE = "queue-validate"
 ORDER = {"order_id": "ORD-123", "amount": 25000, "items": ["item-A", "item-B"]}
 MAX_MESSAGE_SIZE = 65536  # bytes, the most that a queue takes
 UNSENDABLE = "[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]"  # not allowed in XML, so not in a message
-RETRY = LinearRetry(backoff=0.2, retry_total=1, random_jitter_range=0)  # seconds
-CALL = {"connection_timeout": 1.8, "read_timeout": 1.8, "retry_policy": RETRY}  # seconds; 3.8 in all
+RETRY = LinearRetry(backoff=0.2, retry_total=1, random_jitter_range=0)  # seconds; 3.8 in all
+CALL = {"connection_timeout": 1.8, "read_timeout": 1.8, "retry_policy": RETRY}  # seconds
 
 
 def check(lines):

@@ -27,8 +27,8 @@ REPLY_TIMEOUT = 50  # seconds; the request lives no longer than this, either
 POLL_INTERVAL = 0.1  # seconds; doubling it up to 0.5, as the pollers do, doubles the reply time
 BATCH = {"messages_per_page": 32, "max_messages": 32, "visibility_timeout": 30}  # seconds
 MAX_MESSAGE_SIZE = 65536  # bytes, the most that a queue takes
-RETRY = LinearRetry(backoff=0.2, retry_total=1, random_jitter_range=0)  # seconds
-CALL = {"connection_timeout": 1.8, "read_timeout": 1.8, "retry_policy": RETRY}  # seconds; 3.8 in all
+RETRY = LinearRetry(backoff=0.2, retry_total=1, random_jitter_range=0)  # seconds; 3.8 in all
+CALL = {"connection_timeout": 1.8, "read_timeout": 1.8, "retry_policy": RETRY}  # seconds
 
 
 def receive(queue, correlation_id, deadline):

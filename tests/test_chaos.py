@@ -33,6 +33,6 @@ def test_kills_and_an_outage_lose_nothing():
 
 
 def test_memory_does_not_grow():
-    code, table, output = run_campaign("growth.py", "--messages", "300", "--first", "150")
+    code, table, output = run_campaign("growth.py", "--messages", "100", "--first", "50")
     assert code == 0, output
     assert set(table) >= {"filter validate", "filter enrich", "final consumer", "replier"}

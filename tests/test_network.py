@@ -36,8 +36,10 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("script", POLLERS)
+@pytest.mark.parametrize("script, fault", [
+    *[("filter_validate.py", fault) for fault in FAULTS],  # the others have the same lines
+    *[(script, fault) for script in POLLERS[1:] for fault in ("503", "cut after the work")],
+])
 def test_poller_says_so_goes_on_and_loses_nothing(start, altered, storage, azurite, script, fault):
     """Calls 5 to 7 fail: with three calls to start, in the middle of the work."""
     source, target = QUEUES[script]
@@ -63,7 +65,7 @@ def test_poller_says_so_goes_on_and_loses_nothing(start, altered, storage, azuri
             assert printed(terminal).count("Fully processed message received: ") >= 3
 
 
-@pytest.mark.parametrize("failing", [1, 2, 3])
+@pytest.mark.parametrize("failing", [1, 3])
 @pytest.mark.parametrize("fault", ["503", "cut after the work", "no answer"])
 @pytest.mark.parametrize("script", ["pipe_producer.py", "requestor.py"])
 def test_one_shot_gets_through_one_fault(start, run, storage, azurite, script, fault, failing):
@@ -84,7 +86,7 @@ def test_one_shot_gets_through_one_fault(start, run, storage, azurite, script, f
         assert result.out.count("Reply received: HELLO WORLD") == 1
 
 
-@pytest.mark.parametrize("fault", ["500", "cut", "cut in the middle of the response", "no answer"])
+@pytest.mark.parametrize("fault", ["500", "cut in the middle of the response"])
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_lasting_fault_is_said_in_time(start, storage, azurite, script, fault):
     def intercept(method, path, forward):
