@@ -7,6 +7,7 @@ Needs Python 3.8 or newer with pip and the network; Node.js and Azurite come wit
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,9 @@ def enter():
         stamp.write_text(wanted)
     if not in_venv:
         sys.exit(rerun(python))
+    for name in ("SIGHUP", "SIGTERM"):  # a closed terminal stops all that was started, as Ctrl+C does
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
 
 
 def python_of(prefix):

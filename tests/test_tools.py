@@ -91,6 +91,17 @@ def test_terminal_0_keeps_its_data_and_ends_with_ctrl_c(tmp_path, run):
 
 
 @posix
+@pytest.mark.parametrize("number", ["SIGHUP", "SIGTERM"])
+def test_closing_terminal_0_stops_azurite(tmp_path, number):
+    terminal, _ = start_azurite(tmp_path)
+    children = psutil.Process(terminal.pid).children()
+    terminal.kill(getattr(signal, number))
+    terminal.expect(pexpect.EOF)
+    assert len(children) == 1
+    assert psutil.wait_procs(children, timeout=TIMEOUT)[1] == []
+
+
+@posix
 def test_port_in_use_is_said(tmp_path):
     terminal, port = start_azurite(tmp_path / "first")
     result = run_python(AZURITE, port, tmp_path / "second")
