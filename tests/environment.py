@@ -41,7 +41,8 @@ def enter():
         stamp.write_text(wanted)
     if not in_venv:
         sys.exit(rerun(python))
-    for name in ("SIGHUP", "SIGTERM"):  # a closed terminal stops all that was started, as Ctrl+C does
+    # A closed terminal stops all that was started, as Ctrl+C does; a shell's "&" has SIGINT ignored.
+    for name in ("SIGHUP", "SIGINT", "SIGTERM"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
 
