@@ -15,6 +15,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from urllib.parse import unquote
 
 import pexpect
 import pytest
@@ -239,7 +240,7 @@ def test_links_resolve(name):
     assert links
     for link in links:
         if link.startswith("#"):
-            assert link[1:] in ids
+            assert unquote(link[1:]) in ids
         elif not link.startswith("https://"):
             assert (PROJECT / link).exists(), link
 
