@@ -164,8 +164,13 @@ class Campaign:
         self.start_azurite()
         for name, script in self.pollers().items():
             self.start(name, script)
-        sent = [{"order_id": f"ORD-{n}", "amount": n + 1, "note": "x" * (n % 90)} for n in range(orders)]
-        threads = [threading.Thread(target=self.send, args=(sent,)), threading.Thread(target=self.ask)]
+        sent = [
+            {"order_id": f"ORD-{n}", "amount": n + 1, "note": "x" * (n % 90)} for n in range(orders)
+        ]
+        threads = [
+            threading.Thread(target=self.send, args=(sent,)),
+            threading.Thread(target=self.ask),
+        ]
         for thread in threads:
             thread.start()
         events = ["kill"] * kills + ["outage"] * outages
@@ -248,7 +253,9 @@ def main():
     ]:
         print(f"{title:<17}{value:>6}")
     if lost or count["wrong"] or misprints:
-        print(f"\nFailed. The same schedule again: --seed {options.seed}. What was printed: {folder}")
+        print(
+            f"\nFailed. The same schedule again: --seed {options.seed}. What was printed: {folder}"
+        )
         print("".join(f"A traceback or a key is in {name}\n" for name in misprints), end="")
         return 1
     shutil.rmtree(folder, ignore_errors=True)

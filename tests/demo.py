@@ -126,7 +126,11 @@ def play(connection, color):
         final = "[Final Consumer] Fully processed message received: "
         seen = wait_for(following, "Producer finished.", final)
         running.append(start("pipe_producer.py", [str(ORDERS)], variables, lines))
-        ends = {"arrived": final, "rejected": "[Filter A] Validation failed.", "poisoned": "[Filter A] Bad"}
+        ends = {
+            "arrived": final,
+            "rejected": "[Filter A] Validation failed.",
+            "poisoned": "[Filter A] Bad",
+        }
         wanted = {"arrived": len(arrive), "rejected": rejected, "poisoned": poisoned}
 
         def counts():

@@ -26,7 +26,9 @@ def enter():
     Exits with the exit code of the second run, or with a line that says why a step failed.
     """
     if sys.version_info < (3, 8):
-        sys.exit("This needs Python 3.8 or newer; %s is %s." % (sys.executable, sys.version.split()[0]))
+        sys.exit(
+            "This needs Python 3.8 or newer; %s is %s." % (sys.executable, sys.version.split()[0])
+        )
     in_venv = sys.prefix != sys.base_prefix
     prefix = Path(sys.prefix) if in_venv else PROJECT / "venv"
     python = Path(sys.executable) if in_venv else python_of(prefix)

@@ -22,7 +22,13 @@ import environment
 LIMIT = 1.1
 AHEAD = 500  # messages in the queue at most
 REPLY_QUEUE = "reply-queue-" + "0" * 36
-MESSAGE = {"amount": 1, "payload": "x", "reply_to": REPLY_QUEUE, "correlation_id": "1", "note": "x" * 900}
+MESSAGE = {
+    "amount": 1,
+    "payload": "x",
+    "reply_to": REPLY_QUEUE,
+    "correlation_id": "1",
+    "note": "x" * 900,
+}
 QUEUES = {
     "filter_validate.py": ("queue-validate", "queue-enrich"),
     "filter_enrich.py": ("queue-enrich", "queue-finalize"),

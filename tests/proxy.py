@@ -43,7 +43,8 @@ def proxy(port, intercept):
                 headers = {
                     name: value
                     for name, value in response.getheaders()
-                    if name.lower() not in ("content-length", "transfer-encoding", "connection", "date")
+                    if name.lower()
+                    not in ("content-length", "transfer-encoding", "connection", "date")
                 }
                 content = response.read()
                 upstream.close()

@@ -6,7 +6,8 @@ import sys
 
 import environment
 
-DEFAULTS = ["-n", "4", "--dist", "worksteal", "-q", "-p", "no:cacheprovider"]  # most tests wait, so more than the cores
+# More workers than cores, for most tests wait.
+DEFAULTS = ["-n", "4", "--dist", "worksteal", "-q", "-p", "no:cacheprovider"]
 
 
 def main():

@@ -98,7 +98,10 @@ def test_work_that_outlasts_the_visibility_timeout_doubles_but_loses_nothing(
     start, altered, storage, script
 ):
     source, target = QUEUES[script]
-    slow = ("    source.delete_message(msg)\n", "    time.sleep(1)\n    source.delete_message(msg)\n")
+    slow = (
+        "    source.delete_message(msg)\n",
+        "    time.sleep(1)\n    source.delete_message(msg)\n",
+    )
     folder = altered(script, *SHORT, *slow)
     send(storage, source, *messages(target))
     terminals = [start(script, folder=folder) for _ in range(2)]

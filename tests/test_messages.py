@@ -33,12 +33,15 @@ def test_producer_sends_json_with_the_handouts_fields(run, storage):
     assert take(storage, "queue-validate") == [json.dumps(ORDER)]
 
 
-@pytest.mark.parametrize("text", [
-    '{"amount":1}',
-    '{"b": 2,\r\n  "amount" : 1.50, "amount": 2.0 }  ',
-    '{"amount": 1, "name": "\u5c71\u7530 \U0001f375", "raw": "\\u5c71 <&>"}',
-    '{"amount": 1, "big": ' + "9" * 300 + "}",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"amount":1}',
+        '{"b": 2,\r\n  "amount" : 1.50, "amount": 2.0 }  ',
+        '{"amount": 1, "name": "\u5c71\u7530 \U0001f375", "raw": "\\u5c71 <&>"}',
+        '{"amount": 1, "big": ' + "9" * 300 + "}",
+    ],
+)
 def test_valid_order_goes_on_byte_for_byte(start, storage, text):
     send(storage, "queue-validate", text)
     start("filter_validate.py")
@@ -59,7 +62,13 @@ def test_order_without_a_positive_amount_is_discarded(start, storage):
 
 
 def test_enrich_adds_the_time_and_leaves_the_rest(start, storage):
-    order = {"z": None, "amount": 1.25, "name": "\u5c71\u7530", "deep": [{"a": [True]}], "\ud800": 1}
+    order = {
+        "z": None,
+        "amount": 1.25,
+        "name": "\u5c71\u7530",
+        "deep": [{"a": [True]}],
+        "\ud800": 1,
+    }
     before = datetime.datetime.now(datetime.timezone.utc)
     send(storage, "queue-enrich", json.dumps(order))
     start("filter_enrich.py")
@@ -105,7 +114,7 @@ def test_message_delivered_more_than_five_times_is_poison(start, storage, script
     source, _ = POLLERS[script]
     queue = queue_of(storage, source)
     queue.send_message('{"amount": 1}')
-    for count in range(1, 6):
+    for _ in range(1, 6):
         wait_until(lambda: list(queue.receive_messages(visibility_timeout=1)))
     terminal = start(script)
     terminal.expect_exact(f"moved to '{source}-poison': it was delivered 6 times.")
@@ -115,7 +124,7 @@ def test_message_delivered_more_than_five_times_is_poison(start, storage, script
 def test_message_delivered_five_times_is_still_done(start, storage):
     queue = queue_of(storage, "queue-validate")
     queue.send_message('{"amount": 1}')
-    for count in range(1, 5):
+    for _ in range(1, 5):
         wait_until(lambda: list(queue.receive_messages(visibility_timeout=1)))
     start("filter_validate.py")
     assert take(storage, "queue-enrich") == ['{"amount": 1}']
@@ -153,9 +162,13 @@ class Requests:
 
     def ask(self, **request):
         """Send the request with these fields, with good ones for reply_to and correlation_id."""
-        send(self.storage, "request-queue", json.dumps({
-            "payload": "hi", "reply_to": self.name, "correlation_id": "xyz", **request
-        }))
+        send(
+            self.storage,
+            "request-queue",
+            json.dumps(
+                {"payload": "hi", "reply_to": self.name, "correlation_id": "xyz", **request}
+            ),
+        )
 
     def reply(self):
         """Return the next reply as a dict."""
@@ -183,10 +196,14 @@ def test_work_that_fails_is_answered_with_an_error(start, storage, payload):
 
 def test_result_that_does_not_fit_is_answered_with_an_error(start, storage):
     requests = Requests(storage)
-    send(storage, "request-queue", json.dumps(
-        {"payload": "\u5c71" * 15000, "reply_to": requests.name, "correlation_id": "xyz"},
-        ensure_ascii=False,
-    ))
+    send(
+        storage,
+        "request-queue",
+        json.dumps(
+            {"payload": "\u5c71" * 15000, "reply_to": requests.name, "correlation_id": "xyz"},
+            ensure_ascii=False,
+        ),
+    )
     start("replier.py")
     assert "does not fit" in requests.reply()["error"]
 
@@ -195,8 +212,15 @@ def test_request_for_a_foreign_queue_is_refused(start, storage):
     requests = Requests(storage)
     queue_of(storage, "queue-validate")
     foreign = [
-        "queue-validate", "request-queue", "reply-queue-", "reply-queue-x", None, 7, ["reply-queue-"],
-        "reply-queue-" + "0" * 36 + "\n", "x-reply-queue-" + "0" * 36,
+        "queue-validate",
+        "request-queue",
+        "reply-queue-",
+        "reply-queue-x",
+        None,
+        7,
+        ["reply-queue-"],
+        "reply-queue-" + "0" * 36 + "\n",
+        "x-reply-queue-" + "0" * 36,
     ]
     for reply_to in foreign:
         requests.ask(reply_to=reply_to)
@@ -221,9 +245,11 @@ def test_request_that_no_reply_can_be_matched_with_is_poison(start, storage):
 
 def test_request_of_a_requestor_that_is_gone_is_discarded(start, storage):
     gone = f"reply-queue-{uuid.uuid4()}"
-    send(storage, "request-queue", json.dumps(
-        {"payload": "hi", "reply_to": gone, "correlation_id": "xyz"}
-    ))
+    send(
+        storage,
+        "request-queue",
+        json.dumps({"payload": "hi", "reply_to": gone, "correlation_id": "xyz"}),
+    )
     start("replier.py").expect_exact(f"[Replier] Reply queue '{gone}' is gone. Discarding")
     wait_until(lambda: depth(storage, "request-queue") == 0)
     assert gone not in queues(storage)

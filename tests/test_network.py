@@ -36,10 +36,13 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("script, fault", [
-    *[("filter_validate.py", fault) for fault in FAULTS],  # the others have the same lines
-    *[(script, fault) for script in POLLERS[1:] for fault in ("503", "cut after the work")],
-])
+@pytest.mark.parametrize(
+    "script, fault",
+    [
+        *[("filter_validate.py", fault) for fault in FAULTS],  # the others have the same lines
+        *[(script, fault) for script in POLLERS[1:] for fault in ("503", "cut after the work")],
+    ],
+)
 def test_poller_says_so_goes_on_and_loses_nothing(start, altered, storage, azurite, script, fault):
     """Calls 5 to 7 fail: with three calls to start, in the middle of the work."""
     source, target = QUEUES[script]

@@ -1,9 +1,14 @@
 """The producer with a file or standard input."""
 
 import pytest
-from conftest import queues, take, PROJECT
+from conftest import PROJECT, queues, take
 
-LINES = ['{"amount": 1}', "  not JSON\t", '{"name": "\u5c71\u7530\u3000\u592a\u90ce \u2028"}', "last"]
+LINES = [
+    '{"amount": 1}',
+    "  not JSON\t",
+    '{"name": "\u5c71\u7530\u3000\u592a\u90ce \u2028"}',
+    "last",
+]
 
 
 def write(tmp_path, data):
@@ -34,12 +39,15 @@ def test_a_message_of_exactly_64_kib_is_sent(run, storage, tmp_path):
     assert take(storage, "queue-validate") == [text]
 
 
-@pytest.mark.parametrize("data, reason", [
-    ("good\n" + "x" * 65537, "line 2 has 65537 bytes, of at most 65536"),
-    ("good\n\x01", "line 2 has a character that no message may have"),
-    (b"good\n\x83\x65\n", "utf-8' codec"),
-    ("good".encode("utf-16"), "utf-8' codec"),
-])
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        ("good\n" + "x" * 65537, "line 2 has 65537 bytes, of at most 65536"),
+        ("good\n\x01", "line 2 has a character that no message may have"),
+        (b"good\n\x83\x65\n", "utf-8' codec"),
+        ("good".encode("utf-16"), "utf-8' codec"),
+    ],
+)
 def test_file_that_cannot_be_sent_whole_is_not_sent(run, storage, tmp_path, data, reason):
     result = run("pipe_producer.py", write(tmp_path, data))
     assert result.returncode == 1

@@ -25,7 +25,9 @@ from mdit_py_plugins.anchors import anchors_plugin
 
 LANGUAGES = ["README.md"] + ["README.ja.md"] * (PROJECT / "README.ja.md").exists()
 TERMINAL = re.compile(r"\*\*(?:Terminal|terminal|ターミナル) ?(\d)\*\*")
-CTRL_C = re.compile(r"Press Ctrl\+C in terminals? ([\d, and]+)|ターミナル ?([\d、と ]+) ?で Ctrl\+C を押し")
+CTRL_C = re.compile(
+    r"Press Ctrl\+C in terminals? ([\d, and]+)|ターミナル ?([\d、と ]+) ?で Ctrl\+C を押し"
+)
 FILE = re.compile(r"# (\w+\.py)\n")
 PROMPT = "tutorial$ "
 VISIBLE_AGAIN = 30  # seconds, the visibility timeout
@@ -101,8 +103,14 @@ class Reader:
             "bash",
             ["--norc", "--noprofile"],
             cwd=str(self.folder),
-            env={"PATH": PATH, "HOME": str(self.folder), "PS1": PROMPT, "TERM": "dumb",
-                 "PYTHONWARNINGS": "ignore", "LANG": "C.UTF-8"},
+            env={
+                "PATH": PATH,
+                "HOME": str(self.folder),
+                "PS1": PROMPT,
+                "TERM": "dumb",
+                "PYTHONWARNINGS": "ignore",
+                "LANG": "C.UTF-8",
+            },
             timeout=TIMEOUT,
             encoding="utf-8",
             maxread=65536,
@@ -180,7 +188,9 @@ def reader(tmp_path):
         text = path.read_text(encoding="utf-8")
         assert text.count("10001") == 1
         path.write_text(text.replace("10001", str(port)), encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True
+    )
     (packages,) = (folder / "venv").glob("lib/python*/site-packages")
     (packages / "tests.pth").write_text(str(Path(pytest.__file__).parent.parent))
     (folder / "venv" / "azurite").mkdir()
@@ -199,7 +209,9 @@ def test_every_command_transcript_and_snippet(reader):
         try:
             reader.do(*step)
         except pexpect.ExceptionPexpect as error:
-            pytest.fail(f"{step}\n{type(error).__name__}, the terminal shows:\n{reader.current.before}")
+            pytest.fail(
+                f"{step}\n{type(error).__name__}, the terminal shows:\n{reader.current.before}"
+            )
 
 
 def blocks(name):
@@ -210,7 +222,10 @@ def blocks(name):
 def test_both_languages_have_the_same_steps():
     assert LANGUAGES == ["README.md", "README.ja.md"]
     assert blocks("README.md") == blocks("README.ja.md")
-    shapes = [[t.tag for t in parse(name) if t.tag in ("h1", "h2", "h3", "h4", "tr", "li")] for name in LANGUAGES]
+    shapes = [
+        [t.tag for t in parse(name) if t.tag in ("h1", "h2", "h3", "h4", "tr", "li")]
+        for name in LANGUAGES
+    ]
     assert shapes[0] == shapes[1]
 
 
@@ -252,13 +267,19 @@ def test_diagrams_render(name, tmp_path):
         if what == "mermaid":
             source = tmp_path / f"{number}.mmd"
             source.write_text(text, encoding="utf-8")
-            subprocess.run(["mmdc", "-i", str(source), "-o", f"{source}.svg"], check=True, timeout=TIMEOUT * 3)
+            subprocess.run(
+                ["mmdc", "-i", str(source), "-o", f"{source}.svg"], check=True, timeout=TIMEOUT * 3
+            )
 
 
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_constants_are_those_of_the_scripts(name):
     """The reference's rows `NAME` | `value` | scripts stand so in each of those scripts."""
-    rows = re.findall(r"^\| `([A-Z_]+)` \| `(.+?)` \| (.+?) \|", (PROJECT / name).read_text(encoding="utf-8"), re.M)
+    rows = re.findall(
+        r"^\| `([A-Z_]+)` \| `(.+?)` \| (.+?) \|",
+        (PROJECT / name).read_text(encoding="utf-8"),
+        re.M,
+    )
     assert len(rows) > 8
     for constant, value, scripts in rows:
         for script in scripts_in(scripts) or SCRIPTS:

@@ -15,9 +15,13 @@ BATCHES, SIZE = 10, 51  # of messages into each of the four input queues: 2,040 
 PASS_LIMIT = 2  # seconds for a good message behind the rubbish
 REPLY_QUEUE = "reply-queue-" + "0" * 36
 GOOD = json.dumps({"amount": 1, "payload": "x", "reply_to": REPLY_QUEUE, "correlation_id": "good"})
-ODD = "\u202e\u2066\u200b\u200d\ufeff\x7f\x85\x9b\u2028\n\r\t\\\"'{}[]"  # bidi, zero-width, controls
+ODD = (
+    "\u202e\u2066\u200b\u200d\ufeff\x7f\x85\x9b\u2028\n\r\t\\\"'{}[]"  # bidi, zero-width, controls
+)
 # Whatever XML, and so a message, can carry.
-CHARACTERS = st.sampled_from(ODD) | st.characters(min_codepoint=32, blacklist_categories=["Cs", "Cn"])
+CHARACTERS = st.sampled_from(ODD) | st.characters(
+    min_codepoint=32, blacklist_categories=["Cs", "Cn"]
+)
 TEXT = st.text(CHARACTERS, min_size=1, max_size=60)
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
@@ -26,12 +30,16 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 FIELDS = {
-    "amount": VALUES, "payload": VALUES, "correlation_id": VALUES,
+    "amount": VALUES,
+    "payload": VALUES,
+    "correlation_id": VALUES,
     "reply_to": st.just(REPLY_QUEUE) | VALUES,
 }
 OBJECTS = st.fixed_dictionaries(FIELDS) | st.dictionaries(TEXT, VALUES, max_size=4)
 OBJECTS = OBJECTS.map(json.dumps)
-NEAR = st.tuples(OBJECTS, st.integers(0, 40), TEXT).map(lambda t: t[0][: t[1]] + t[2] + t[0][t[1] :])
+NEAR = st.tuples(OBJECTS, st.integers(0, 40), TEXT).map(
+    lambda t: t[0][: t[1]] + t[2] + t[0][t[1] :]
+)
 SIZES = st.integers(1000, 65000).map(lambda size: json.dumps({"amount": 1, "big": "x" * size}))
 MESSAGES = st.one_of(
     TEXT,
@@ -86,7 +94,9 @@ def test_rubbish_ends_where_the_rules_say(start, storage, script):
     terminal = start(script)
     terminal.expect_exact("Waiting for")
 
-    @settings(max_examples=BATCHES, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=BATCHES, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    )
     @given(st.lists(MESSAGES, min_size=SIZE, max_size=SIZE))
     def check(batch):
         objects = [text for text in batch if is_json_object(text)]
@@ -115,7 +125,9 @@ def test_final_consumer_shows_all_rubbish_as_lines_of_its_own(start, storage):
     terminal = start("final_consumer.py")
     terminal.expect_exact("Waiting for")
 
-    @settings(max_examples=BATCHES, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=BATCHES, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    )
     @given(st.lists(MESSAGES, min_size=SIZE, max_size=SIZE))
     def check(batch):
         send(storage, "queue-finalize", *batch)
@@ -126,7 +138,9 @@ def test_final_consumer_shows_all_rubbish_as_lines_of_its_own(start, storage):
     text = printed(terminal).replace("\r\n", "\n")
     first, *lines = text.split("\n")[:-1]
     assert len(lines) == BATCHES * SIZE
-    assert all(line.startswith("[Final Consumer] Fully processed message received: ") for line in lines)
+    assert all(
+        line.startswith("[Final Consumer] Fully processed message received: ") for line in lines
+    )
     assert all(c.isprintable() or c == "\u3000" for line in lines for c in line)
 
 

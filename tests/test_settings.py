@@ -1,9 +1,12 @@
 """AZURE_STORAGE_CONNECTION_STRING: from .env or the environment, and every way to get it wrong."""
 
+import datetime
+import re
 import shutil
 
 import pytest
-from conftest import NAME, ONE_SHOTS, PROJECT, SCRIPTS, queues
+from azure.storage.queue import AccountSasPermissions, ResourceTypes, generate_account_sas
+from conftest import NAME, ONE_SHOTS, POLLERS, PROJECT, SCRIPTS, queues
 
 WRONG = {
     "unset": None,
@@ -37,10 +40,13 @@ def assert_one_line(result, text):
     assert text in result.err
 
 
-@pytest.mark.parametrize("script, kind", [
-    *[("filter_validate.py", kind) for kind in WRONG],  # the others have the same lines
-    *[(script, kind) for script in SCRIPTS for kind in ("unset", "the handout's placeholder")],
-])
+@pytest.mark.parametrize(
+    "script, kind",
+    [
+        *[("filter_validate.py", kind) for kind in WRONG],  # the others have the same lines
+        *[(script, kind) for script in SCRIPTS for kind in ("unset", "the handout's placeholder")],
+    ],
+)
 def test_wrong_setting_gives_one_line_and_exit_code_1(run, folder, script, kind):
     result = run(script, folder=folder, **{NAME: WRONG[kind]})
     assert_one_line(result, NAME)
@@ -95,3 +101,25 @@ def test_env_example_is_ascii_and_ready_to_use(run, folder):
     (folder / ".env").write_text(text.replace(":10001", ":9"))
     assert_one_line(run("pipe_producer.py", folder=folder, **{NAME: None}), "127.0.0.1:9")
     assert f'# {NAME}="' in text
+
+
+@pytest.mark.parametrize("language", ["README.md", "README.ja.md"])
+def test_the_readmes_sas_is_enough(start, run, storage, azurite, language):
+    """A signature with the rights that the README's command asks for, for all six scripts."""
+    text = (PROJECT / language).read_text(encoding="utf-8")
+    types, permissions = re.search(r"--resource-types (\w+) --permissions (\w+)", text).groups()
+    name = storage.service.account_name
+    signature = generate_account_sas(
+        name,
+        storage.key,
+        ResourceTypes.from_string(types),
+        AccountSasPermissions.from_string(permissions),
+        datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1),
+    )
+    setting = f"QueueEndpoint=http://127.0.0.1:{azurite}/{name};SharedAccessSignature={signature}"
+    sas = {NAME: setting}
+    terminals = [start(script, **sas) for script in POLLERS]
+    assert run("pipe_producer.py", **sas).returncode == 0
+    terminals[POLLERS.index("final_consumer.py")].expect_exact("ORD-123")
+    assert run("requestor.py", **sas).returncode == 0
+    assert [queue for queue in queues(storage) if queue.startswith("reply")] == []

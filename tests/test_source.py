@@ -2,18 +2,30 @@
 
 import ast
 import collections
+import os
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from conftest import POLLERS, PROJECT, SCRIPTS
 
 ALLOWED = {"azure", "dotenv"}
 OWN = {"handle", "main"}  # functions that differ from script to script
-STANDARD = set(
-    "contextlib datetime json logging os re signal sys time uuid".split()
-)
+STANDARD = {
+    "contextlib",
+    "datetime",
+    "json",
+    "logging",
+    "os",
+    "re",
+    "signal",
+    "sys",
+    "time",
+    "uuid",
+}
 
 
 def source(script):
@@ -43,19 +55,28 @@ def common_part(pattern, scripts):
     return {re.search(pattern, source(script), re.DOTALL).group() for script in scripts}
 
 
-@pytest.mark.parametrize("pattern, scripts", [
-    (r"    try:\n        load_dotenv.*?\.env\.example to \.env\.\"\)\n", SCRIPTS),
-    (r"    wait, told = MIN_WAIT, False\n    while True:\n        try:\n", POLLERS),
-    (r"            told = False\n            while True:\n", POLLERS),
-    (r"                    wait = MIN_WAIT\n.*?except AzureError as error:\n"
-     r"            line = explain\(error, service\)\n            if not told:\n", POLLERS),
-    (r"            told = True\n            time.sleep\(MAX_WAIT\)\n", POLLERS),
-    (r"BATCH = .*?\nCALL = [^\n]*\n", POLLERS),
-    (r"RETRY = .*?\nCALL = [^\n]*\n", ["pipe_producer.py", "requestor.py"]),
-    (r"except ImportError as error:\n[^\n]*\nexcept KeyboardInterrupt:\n", SCRIPTS),
-    (r"if __name__ == .*?except KeyboardInterrupt:\n", SCRIPTS),
-    (r'"".join\(c if c.isprintable\(\) or c == "\\u3000" else repr\(c\)\[1:-1\] for c in ', SCRIPTS),
-])
+@pytest.mark.parametrize(
+    "pattern, scripts",
+    [
+        (r"    try:\n        load_dotenv.*?\.env\.example to \.env\.\"\)\n", SCRIPTS),
+        (r"    wait, told = MIN_WAIT, False\n    while True:\n        try:\n", POLLERS),
+        (r"            told = False\n            while True:\n", POLLERS),
+        (
+            r"                    wait = MIN_WAIT\n.*?except AzureError as error:\n"
+            r"            line = explain\(error, service\)\n            if not told:\n",
+            POLLERS,
+        ),
+        (r"            told = True\n            time.sleep\(MAX_WAIT\)\n", POLLERS),
+        (r"BATCH = .*?\nCALL = [^\n]*\n", POLLERS),
+        (r"RETRY = .*?\nCALL = [^\n]*\n", ["pipe_producer.py", "requestor.py"]),
+        (r"except ImportError as error:\n[^\n]*\nexcept KeyboardInterrupt:\n", SCRIPTS),
+        (r"if __name__ == .*?except KeyboardInterrupt:\n", SCRIPTS),
+        (
+            r'"".join\(c if c.isprintable\(\) or c == "\\u3000" else repr\(c\)\[1:-1\] for c in ',
+            SCRIPTS,
+        ),
+    ],
+)
 def test_common_parts_are_the_same_to_the_letter(pattern, scripts):
     assert len(common_part(pattern, scripts)) == 1
 
@@ -84,16 +105,42 @@ def test_shape(script):
 @pytest.mark.skipif(not (shutil.which("git") and (PROJECT / ".git").exists()), reason="not a clone")
 def test_nothing_else_at_the_top_level():
     listing = subprocess.run(
-        ["git", "ls-files"], cwd=str(PROJECT), stdout=subprocess.PIPE, universal_newlines=True, check=True
+        ["git", "ls-files"],
+        cwd=str(PROJECT),
+        stdout=subprocess.PIPE,
+        universal_newlines=True,
+        check=True,
     )
     names = {line.split("/")[0] for line in listing.stdout.splitlines()}
     assert {name for name in names if not name.startswith(".")} <= {
-        *SCRIPTS, "requirements.txt", "README.md", "README.ja.md", "tests"
+        *SCRIPTS,
+        "requirements.txt",
+        "README.md",
+        "README.ja.md",
+        "tests",
     }
 
 
 def test_requirements_are_the_two_packages():
     lines = (PROJECT / "requirements.txt").read_text().splitlines()
     assert [re.match("[a-z-]+", line).group() for line in lines] == [
-        "azure-storage-queue", "python-dotenv"
+        "azure-storage-queue",
+        "python-dotenv",
     ]
+
+
+@pytest.mark.parametrize(
+    "command", [["ruff", "check"], ["ruff", "format", "--check"], ["typos"]], ids=" ".join
+)
+def test_lint_format_and_spelling(command, tmp_path):
+    folder = Path(sys.executable).parent  # the virtual environment's
+    result = subprocess.run(
+        [str(folder / command[0]), *command[1:], str(PROJECT)],
+        cwd=str(PROJECT),
+        env=dict(os.environ, RUFF_CACHE_DIR=str(tmp_path)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout

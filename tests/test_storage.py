@@ -9,7 +9,19 @@ import emulator
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.queue import QueueServiceClient
-from conftest import NAME, ONE_SHOTS, POLLERS, SCRIPTS, depth, queue_of, queues, send, take, via, wait_until
+from conftest import (
+    NAME,
+    ONE_SHOTS,
+    POLLERS,
+    SCRIPTS,
+    depth,
+    queue_of,
+    queues,
+    send,
+    take,
+    via,
+    wait_until,
+)
 from proxy import error, proxy
 
 LINE_LIMIT, GIVE_UP_LIMIT = 5, 10  # seconds
@@ -21,7 +33,9 @@ def test_api_version_that_azurite_does_not_know_is_refused_in_one_line(run, tmp_
     process, port = emulator.start(tmp_path, check_api_version=True)
     try:
         with contextlib.suppress(HttpResponseError):
-            QueueServiceClient.from_connection_string(emulator.connection_string(port)).get_service_properties()
+            QueueServiceClient.from_connection_string(
+                emulator.connection_string(port)
+            ).get_service_properties()
             pytest.skip("this Azurite knows this SDK's API version")
         for script in SCRIPTS:
             result = run(script, **{NAME: emulator.connection_string(port)})
@@ -81,7 +95,9 @@ def test_line_within_5_s_when_storage_cannot_be_reached(start, script, fault):
     with fault() as port:
         began = time.monotonic()
         terminal = start(script, **{NAME: emulator.connection_string(port)})
-        terminal.expect_exact(f"http://127.0.0.1:{port}/devstoreaccount1/ cannot be reached. Is Azurite")
+        terminal.expect_exact(
+            f"http://127.0.0.1:{port}/devstoreaccount1/ cannot be reached. Is Azurite"
+        )
         assert time.monotonic() - began < LINE_LIMIT
 
 

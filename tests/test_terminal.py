@@ -69,7 +69,10 @@ def test_ctrl_c_at_any_moment(start, script):
             terminal.expect(pexpect.EOF)
         assert NAMES[script] in terminal.log.text
         # Python ends by the signal if it came during an exec() of its own, as imports have them.
-        assert terminal.proc.wait(timeout=TIMEOUT) in (0 if script in POLLERS else 130, -signal.SIGINT)
+        assert terminal.proc.wait(timeout=TIMEOUT) in (
+            0 if script in POLLERS else 130,
+            -signal.SIGINT,
+        )
         terminal.log.text = ""  # -v prints whatever a module's name may be
     assert dropped <= 1
 

@@ -39,7 +39,11 @@ def test_demo_sends_everything_and_loses_nothing():
     summary = dict(line.split(maxsplit=1) for line in result.stdout.splitlines()[-11:-4])
     assert float(summary.pop("seconds")) < 15
     assert summary == {
-        "sent": "121", "arrived": "110", "rejected": "6", "poisoned": "5", "lost": "0",
+        "sent": "121",
+        "arrived": "110",
+        "rejected": "6",
+        "poisoned": "5",
+        "lost": "0",
         "request": "answered",
     }
     assert "\033" not in result.stdout
@@ -71,7 +75,9 @@ def test_demo_in_a_terminal_is_coloured_and_ctrl_c_stops_all_of_it(variables, co
 
 def start_azurite(folder, port="0"):
     """Start terminal 0 on this port with its data in folder; return it and its port once ready."""
-    terminal = PopenSpawn([sys.executable, AZURITE, port, str(folder)], timeout=60, encoding="utf-8")
+    terminal = PopenSpawn(
+        [sys.executable, AZURITE, port, str(folder)], timeout=60, encoding="utf-8"
+    )
     terminal.expect(r"Azurite listens on http://127\.0\.0\.1:(\d+)\. Leave this terminal open")
     return terminal, terminal.match.group(1)
 
@@ -148,7 +154,9 @@ def test_first_run_without_a_network_says_so(clone):
         result = run_python(clone / "tests" / "demo.py", python=base_python(), **changes)
         assert result.returncode == 1
         assert result.stdout.startswith(f"First run: setting up {clone / 'venv'} (")
-        assert result.stdout.splitlines()[-1].startswith("Python packages and Node.js failed. Is there a")
+        assert result.stdout.splitlines()[-1].startswith(
+            "Python packages and Node.js failed. Is there a"
+        )
         assert "Traceback" not in result.stdout
 
 
