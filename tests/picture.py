@@ -39,9 +39,9 @@ def main():
     console = Console(record=True, width=WIDTH, file=io.StringIO())
     for line in ["$ python tests/demo.py", *shown(demo.stdout.splitlines())]:
         script = line.split(" ")[0]
-        text = Text(line, no_wrap=True, overflow="ellipsis")
+        text = Text(line)
         text.stylize(STYLES.get(script, ""), 0, len(script))
-        console.print(text)
+        console.print(text, no_wrap=True, overflow="ellipsis")
     path = sys.argv[1] if len(sys.argv) > 1 else str(FILE)
     console.save_svg(path, title="Messaging patterns on Azure Queue Storage")
     print(f"Drawn: {path}")
