@@ -99,7 +99,7 @@ def main():
                     handle(msg, source, poison, service)
                     wait = MIN_WAIT
                 time.sleep(wait)
-                wait = min(2 * wait, MAX_WAIT)
+                wait = min(1.2 * wait, MAX_WAIT)
         except AzureError as error:
             line = explain(error, service)
             if not told:

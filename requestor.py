@@ -24,7 +24,7 @@ except KeyboardInterrupt:
 
 REQUEST_QUEUE = "request-queue"
 REPLY_TIMEOUT = 50  # seconds; the request lives no longer than this, either
-POLL_INTERVAL = 0.1  # seconds; doubling it up to 0.5, as the pollers do, doubles the reply time
+POLL_INTERVAL = 0.1  # seconds; it need not grow, as for the pollers: this ends with the reply
 BATCH = {"messages_per_page": 32, "max_messages": 32, "visibility_timeout": 30}  # seconds
 MAX_MESSAGE_SIZE = 65536  # bytes, the most that a queue takes
 RETRY = LinearRetry(backoff=0.2, retry_total=1, random_jitter_range=0)  # seconds; 3.8 in all

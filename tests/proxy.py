@@ -32,6 +32,11 @@ def proxy(port, intercept):
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else a response's body waits 40 ms for its headers' ACK
+
+        def handle(self):
+            with contextlib.suppress(ConnectionError):  # the script was killed
+                super().handle()
 
         def do_GET(self):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -61,8 +66,7 @@ def proxy(port, intercept):
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            with contextlib.suppress(ConnectionError):  # the script was killed
-                self.wfile.write(content)
+            self.wfile.write(content)
 
         do_PUT = do_POST = do_DELETE = do_HEAD = do_GET
 

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 import pexpect
 import pytest
+from benchmark import edited
 from conftest import PROJECT, SCRIPTS, TIMEOUT
 from markdown_it import MarkdownIt
 from mdit_py_plugins.anchors import anchors_plugin
@@ -93,7 +94,8 @@ class Reader:
             self.see(pattern(text))
         elif what == "diff":
             (script,) = scripts_in(before)
-            edit(self.folder / script, text)
+            path = self.folder / script
+            path.write_text(edited(path.read_text(encoding="utf-8"), text), encoding="utf-8")
         elif what == "python" and FILE.match(text):
             (self.folder / FILE.match(text).group(1)).write_text(text, encoding="utf-8")
 
@@ -160,15 +162,6 @@ def pattern(transcript):
             line = line.replace(character, by)
         expression += line + r"\r*\n"
     return r"(?:(?<![^\r\n])|(?<=\^C))" + expression
-
-
-def edit(path, diff):
-    """Make the edit of a diff block in the file."""
-    lines = diff.splitlines()
-    old, new = ("\n".join(x[1:] for x in lines if x[0] in " " + sign) for sign in "-+")
-    text = path.read_text(encoding="utf-8")
-    assert text.count(old) == 1, old
-    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 @pytest.fixture

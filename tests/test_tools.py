@@ -1,5 +1,6 @@
 """The demo, terminal 0, the test command and their first run."""
 
+import json
 import os
 import shutil
 import signal
@@ -71,6 +72,18 @@ def test_demo_in_a_terminal_is_coloured_and_ctrl_c_stops_all_of_it(variables, co
     assert psutil.wait_procs(children, timeout=TIMEOUT)[1] == []
     terminal.close()
     assert terminal.exitstatus == 1
+
+
+def test_benchmark_measures_everything_and_loses_nothing(tmp_path):
+    file = tmp_path / "figures.json"
+    sizes = ["--orders", 16, "--rounds", 1, "--requests", 2, "--seconds", 0.5]
+    result = run_python(PROJECT / "tests" / "benchmark.py", *sizes, "--json", file)
+    assert result.returncode == 0, result.stdout
+    rows = [line for line in result.stdout.splitlines() if line.startswith("| ")]
+    figures = json.loads(file.read_text(encoding="utf-8"))
+    assert len(rows) == 1 + len(figures["table"]) == 28
+    assert all(len(row) == 6 for row in figures["table"])
+    assert min(map(min, figures["values"].values())) > 0
 
 
 def start_azurite(folder, port="0"):
