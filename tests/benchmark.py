@@ -3,7 +3,7 @@
 python tests/benchmark.py [--orders N] [--rounds N] [--requests N] [--seconds S] [--json FILE]
 
 Each figure is taken several times, in turns with the one that it is compared with. No figure makes it
-fail: the exit code is 1 only if an order was lost or doubled.
+fail: the exit code is 1 only if an order was lost or doubled, or if a measurement does not end.
 """
 
 import argparse
