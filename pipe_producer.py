@@ -5,7 +5,6 @@ python pipe_producer.py [FILE]    "-" as FILE is standard input
 """
 
 import json
-import logging
 import os
 import re
 import sys
@@ -18,7 +17,8 @@ try:
 except ImportError as error:
     sys.exit(f"{error}. Activate the virtual environment, then: pip install -r requirements.txt")
 except KeyboardInterrupt:
-    sys.exit(print("Producer stopped.") or 130)
+    print("Producer stopped.", file=sys.stderr)
+    sys.exit(130)
 
 OUTPUT_QUEUE = "queue-validate"
 ORDER = {"order_id": "ORD-123", "amount": 25000, "items": ["item-A", "item-B"]}
@@ -55,27 +55,29 @@ def main():
     try:
         load_dotenv(encoding="utf-8-sig")
         setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
-        if "<" in setting:
-            raise ValueError("It is a placeholder.")
         service = QueueServiceClient.from_connection_string(setting, **CALL)
+        if "<" in setting or not setting.isascii() or len(service.account_name or "") > 24:
+            raise ValueError("A part of it is a placeholder or wrong.")
     except (OSError, ValueError) as error:
         sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {error} Copy .env.example to .env.")
     queue = service.get_queue_client(OUTPUT_QUEUE)
-    path = sys.argv[1] if len(sys.argv) > 1 else None
+    if len(sys.argv) > 2:
+        sys.exit("One FILE at most, please: python pipe_producer.py [FILE]")
+    path = sys.argv[1] if len(sys.argv) == 2 else None
     try:
-        orders = read(path) if path else [json.dumps(ORDER)]
+        orders = [json.dumps(ORDER)] if path is None else read(path)
         if create(queue):
             print(f"Queue '{OUTPUT_QUEUE}' created.")
         print("Sending order to the pipeline...")
         for order in orders:
             send(queue, order)
             shown = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in order)
-            print(f"-> Sent to '{OUTPUT_QUEUE}': {shown if path else ORDER}")
+            print(f"-> Sent to '{OUTPUT_QUEUE}': {ORDER if path is None else shown}")
         print("Producer finished.")
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         sys.exit(f"Cannot read {path}: {error}. What is printed above was sent.")
     except AzureError as error:
-        sys.exit(f"{explain(error, service)} Orders without a line above were not sent.")
+        sys.exit(f"{explain(error, service)} Only what is printed above was sent for certain.")
 
 
 def create(queue):
@@ -95,28 +97,30 @@ def send(queue, text):
     """Send the text; create the queue again if it is gone, as after a restart of the emulator."""
     try:
         queue.send_message(text)
-    except ResourceNotFoundError:
+    except (ResourceExistsError, ResourceNotFoundError):  # it is being deleted, or was
         create(queue)
         queue.send_message(text)
 
 
 def explain(error, service):
     """Return a line on what went wrong with storage; exit with it if trying again cannot help."""
-    code, endpoint = getattr(error, "error_code", None), service.url.split("?")[0]  # without a SAS
+    code, status = getattr(error, "error_code", None), getattr(error, "status_code", None) or 0
     if code in ("MessageNotFound", "PopReceiptMismatch"):
         return "Visibility timeout exceeded. The message may be processed twice."
     if code in ("QueueNotFound", "QueueBeingDeleted"):
-        return "A queue is gone. Creating it again."
-    if getattr(error, "status_code", 0) in range(400, 500) or "Signing" in repr(error):  # a bad key
-        reason = error.message.splitlines()[0]
-        sys.exit(f"{endpoint} refuses ({reason}). Key in .env? Azurite with --skipApiVersionCheck?")
-    return f"{endpoint} cannot be reached. Is Azurite running?"
+        return "A queue is gone. The next try creates it."
+    if 400 <= status < 500 and status not in (408, 429) or "Signing" in type(error).__name__:
+        reason = f"{service.primary_hostname} refuses ({error.message.splitlines()[0]})."
+        sys.exit(f"{reason} Key in .env? Azurite with --skipApiVersionCheck?")
+    return f"{service.primary_hostname} cannot be reached. Is Azurite running?"
 
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
-    logging.basicConfig(level=logging.CRITICAL)  # the SDK raises what it logs
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit(print("Producer stopped.") or 130)
+        print("Producer stopped.", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:  # nobody reads the output any more, or the disk is full
+        sys.exit(f"Producer stopped: {error}.")

@@ -1,12 +1,10 @@
-"""Requestor: send a request, wait for its reply and print it.
+"""Requestor: send a request and print its reply: python requestor.py [PAYLOAD ...]
 
-python requestor.py [PAYLOAD ...]
 [requestor.py] -> request-queue -> [replier.py] -> reply-queue-<uuid> -> [requestor.py]
 """
 
 import contextlib
 import json
-import logging
 import os
 import signal
 import sys
@@ -20,11 +18,11 @@ try:
 except ImportError as error:
     sys.exit(f"{error}. Activate the virtual environment, then: pip install -r requirements.txt")
 except KeyboardInterrupt:
-    sys.exit(print("[Requestor] Stopped.") or 130)
+    print("[Requestor] Stopped.", file=sys.stderr)
+    sys.exit(130)
 
 REQUEST_QUEUE = "request-queue"
-REPLY_TIMEOUT = 50  # seconds; the request lives no longer than this, either
-POLL_INTERVAL = 0.1  # seconds; it need not grow, as for the pollers: this ends with the reply
+REPLY_TIMEOUT, POLL_INTERVAL = 50, 0.1  # seconds; the request lives no longer than the wait
 BATCH = {"messages_per_page": 32, "max_messages": 32, "visibility_timeout": 30}  # seconds
 MAX_MESSAGE_SIZE = 65536  # bytes, the most that a queue takes
 RETRY = LinearRetry(backoff=0.2, retry_total=1, random_jitter_range=0)  # seconds; 3.8 in all
@@ -50,14 +48,14 @@ def main():
     try:
         load_dotenv(encoding="utf-8-sig")
         setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
-        if "<" in setting:
-            raise ValueError("It is a placeholder.")
         service = QueueServiceClient.from_connection_string(setting, **CALL)
+        if "<" in setting or not setting.isascii() or len(service.account_name or "") > 24:
+            raise ValueError("A part of it is a placeholder or wrong.")
     except (OSError, ValueError) as error:
         sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {error} Copy .env.example to .env.")
     request_queue = service.get_queue_client(REQUEST_QUEUE)
     reply_queue = service.get_queue_client(f"reply-queue-{uuid.uuid4()}")
-    correlation_id, deadline = str(uuid.uuid4()), time.monotonic() + REPLY_TIMEOUT
+    correlation_id = str(uuid.uuid4())
     request = {"payload": " ".join(sys.argv[1:]) or "hello world"}
     request.update(reply_to=reply_queue.queue_name, correlation_id=correlation_id)
     size, reply, tidy = len(json.dumps(request)), None, False
@@ -73,7 +71,7 @@ def main():
             request_queue.send_message(json.dumps(request), time_to_live=REPLY_TIMEOUT)
             print("[Requestor] Waiting for reply...")
             with contextlib.suppress(ResourceNotFoundError):  # the emulator was restarted: again
-                reply = receive(reply_queue, correlation_id, deadline)
+                reply = receive(reply_queue, correlation_id, time.monotonic() + REPLY_TIMEOUT)
         text = str(reply.get("result", reply.get("error")))
         text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in text)
         if "result" in reply:
@@ -87,11 +85,11 @@ def main():
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # not even a second Ctrl+C leaves it behind
         if tidy:
-            print("[Requestor] Deleting reply queue.")
             try:
-                reply_queue.delete_queue()
+                reply_queue.delete_queue()  # first, for a print can fail, too
+                print("[Requestor] Deleting reply queue.")
             except AzureError:
-                print("[Requestor] It could not be deleted.", file=sys.stderr)
+                print("[Requestor] The reply queue may be left. Delete it.", file=sys.stderr)
     sys.exit(0 if reply and "result" in reply else 1)
 
 
@@ -110,21 +108,23 @@ def create(queue):
 
 def explain(error, service):
     """Return a line on what went wrong with storage; exit with it if trying again cannot help."""
-    code, endpoint = getattr(error, "error_code", None), service.url.split("?")[0]  # without a SAS
+    code, status = getattr(error, "error_code", None), getattr(error, "status_code", None) or 0
     if code in ("MessageNotFound", "PopReceiptMismatch"):
         return "Visibility timeout exceeded. The message may be processed twice."
     if code in ("QueueNotFound", "QueueBeingDeleted"):
-        return "A queue is gone. Creating it again."
-    if getattr(error, "status_code", 0) in range(400, 500) or "Signing" in repr(error):  # a bad key
-        reason = error.message.splitlines()[0]
-        sys.exit(f"{endpoint} refuses ({reason}). Key in .env? Azurite with --skipApiVersionCheck?")
-    return f"{endpoint} cannot be reached. Is Azurite running?"
+        return "A queue is gone. The next try creates it."
+    if 400 <= status < 500 and status not in (408, 429) or "Signing" in type(error).__name__:
+        reason = f"{service.primary_hostname} refuses ({error.message.splitlines()[0]})."
+        sys.exit(f"{reason} Key in .env? Azurite with --skipApiVersionCheck?")
+    return f"{service.primary_hostname} cannot be reached. Is Azurite running?"
 
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
-    logging.basicConfig(level=logging.CRITICAL)  # the SDK raises what it logs
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit(print("[Requestor] Stopped.") or 130)
+        print("[Requestor] Stopped.", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:  # nobody reads the output any more, or the disk is full
+        sys.exit(f"[Requestor] Stopped: {error}.")

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 import warnings
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +39,7 @@ QUEUES = {
     "final_consumer.py": ("queue-finalize",),
     "replier.py": ("request-queue",),
 }
-REPLY_QUEUE = "reply-queue-" + "0" * 36
+REPLY_QUEUE = f"reply-queue-{uuid.UUID(int=0)}"
 # What a script is compared with: CONNECTION BATCH QUEUE ... imports the SDK, creates the queues, and
 # moves the messages of the first into the second, BATCH a call, or none if BATCH is 0.
 BARE = """

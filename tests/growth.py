@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 import warnings
 from pathlib import Path
 
@@ -21,7 +22,7 @@ import environment
 
 LIMIT = 1.1
 AHEAD = 500  # messages in the queue at most
-REPLY_QUEUE = "reply-queue-" + "0" * 36
+REPLY_QUEUE = f"reply-queue-{uuid.UUID(int=0)}"
 MESSAGE = {
     "amount": 1,
     "payload": "x",

@@ -104,6 +104,50 @@ def test_bad_message_goes_to_the_poison_queue_with_a_reason(start, storage, scri
 
 
 @pytest.mark.parametrize("script", POLLERS)
+def test_poison_message_never_expires(start, storage, script):
+    source, _ = POLLERS[script]
+    send(storage, source, "bad")
+    start(script)
+    poison = queue_of(storage, source + "-poison")
+    (message,) = wait_until(lambda: list(poison.peek_messages()))
+    assert message.expires_on.year == 9999
+
+
+WORK = {  # script: the beginning of the work of its own
+    "filter_validate.py": '    amount = order.get("amount")\n',
+    "filter_enrich.py": '    return {**order, "processed_at"',
+}
+
+
+@pytest.mark.parametrize("script", WORK)
+def test_work_that_fails_is_tried_again_and_then_poison_while_the_others_pass(
+    start, altered, storage, script
+):
+    source, target = FILTERS[script]
+    faulty = '    order["customer"]\n' + WORK[script]
+    short = ('"visibility_timeout": 30', '"visibility_timeout": 1')
+    good = [json.dumps({"amount": n, "customer": "x"}) for n in range(1, 4)]
+    send(storage, source, good[0], '{"amount": 1}', *good[1:])
+    terminal = start(script, folder=altered(script, *short, WORK[script], faulty))
+    for _ in range(5):
+        terminal.expect_exact("Failed: KeyError('customer'). The message will come back.")
+    terminal.expect_exact(f"moved to '{source}-poison': it was delivered 6 times.")
+    assert take(storage, source + "-poison") == ['{"amount": 1}']
+    assert len(take(storage, target, 3)) == 3
+    wait_until(lambda: depth(storage, source) == 0)
+    assert terminal.log.text.count("Failed") == 5
+
+
+def test_result_that_is_not_json_is_poison(start, altered, storage):
+    changed = ('"processed_at": now.isoformat()', '"processed_at": float("nan")')
+    send(storage, "queue-enrich", '{"amount": 1}')
+    terminal = start("filter_enrich.py", folder=altered("filter_enrich.py", *changed))
+    terminal.expect_exact("Bad message moved to 'queue-enrich-poison': ")
+    assert take(storage, "queue-enrich-poison") == ['{"amount": 1}']
+    assert depth(storage, "queue-finalize") == 0
+
+
+@pytest.mark.parametrize("script", POLLERS)
 def test_poison_queue_is_made_only_when_needed(start, storage, script):
     start(script).expect_exact(READY)
     assert not [name for name in queues(storage) if name.endswith("-poison")]
@@ -219,8 +263,9 @@ def test_request_for_a_foreign_queue_is_refused(start, storage):
         None,
         7,
         ["reply-queue-"],
-        "reply-queue-" + "0" * 36 + "\n",
-        "x-reply-queue-" + "0" * 36,
+        "reply-queue-" + "-" * 36,  # storage would refuse the name, and so end the script
+        f"reply-queue-{uuid.UUID(int=0)}\n",
+        f"x-reply-queue-{uuid.UUID(int=0)}",
     ]
     for reply_to in foreign:
         requests.ask(reply_to=reply_to)

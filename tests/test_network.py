@@ -3,6 +3,7 @@
 import itertools
 import json
 import time
+import uuid
 
 import pytest
 from conftest import NAME, POLLERS, SCRIPTS, depth, printed, queue_of, send, take, via, wait_until
@@ -14,7 +15,7 @@ QUEUES = {
     "filter_validate.py": ("queue-validate", "queue-enrich"),
     "filter_enrich.py": ("queue-enrich", "queue-finalize"),
     "final_consumer.py": ("queue-finalize", None),
-    "replier.py": ("request-queue", "reply-queue-" + "0" * 36),
+    "replier.py": ("request-queue", f"reply-queue-{uuid.UUID(int=0)}"),
 }
 REQUEST = json.dumps({"payload": "x", "reply_to": QUEUES["replier.py"][1], "correlation_id": "1"})
 
@@ -29,6 +30,7 @@ FAULTS = {
     "500": lambda forward: error(500, "InternalError"),
     "500 after the work": lambda forward: forward() and error(500, "InternalError"),
     "503": lambda forward: error(503, "ServerBusy", Retry_After="1"),
+    "429": lambda forward: error(429, "TooManyRequests"),
     "cut": lambda forward: None,
     "cut after the work": lambda forward: forward() and None,
     "cut in the middle of the response": lambda forward: half(forward()),
@@ -66,6 +68,22 @@ def test_poller_says_so_goes_on_and_loses_nothing(start, altered, storage, azuri
             assert len(take(storage, target, 3)) <= 6
         else:
             assert printed(terminal).count("Fully processed message received: ") >= 3
+
+
+@pytest.mark.parametrize("script", POLLERS)
+def test_poller_says_once_that_it_cannot_receive(start, storage, azurite, script):
+    calls = []
+
+    def intercept(method, path, forward):
+        if method == "GET" and "/messages" in path:
+            calls.append(path)
+            return error(503, "ServerBusy")
+        return forward()
+
+    with proxy(azurite, intercept) as port:
+        terminal = start(script, **{NAME: via(port, storage)})
+        wait_until(lambda: len(calls) > 5)
+        assert printed(terminal).count("cannot be reached") == 1
 
 
 @pytest.mark.parametrize("failing", [1, 3])

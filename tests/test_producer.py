@@ -61,8 +61,18 @@ def test_file_that_cannot_be_sent_whole_is_not_sent(run, storage, tmp_path, data
 def test_file_that_cannot_be_read(run, storage, path):
     result = run("pipe_producer.py", path)
     assert result.returncode == 1
-    assert f"Cannot read {path}" in result.err
+    assert result.err.startswith("Producer stopped: [Errno ")
+    assert f"'{path}'" in result.err
     assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments, reason", [(["a", "b"], "One FILE"), ([""], "No such file")])
+def test_arguments_that_are_not_one_file(run, storage, arguments, reason):
+    result = run("pipe_producer.py", *arguments)
+    assert result.returncode == 1
+    assert len(result.err.splitlines()) == 1
+    assert reason in result.err
+    assert queues(storage) == []
 
 
 def test_standard_input_sends_line_by_line_up_to_a_bad_one(run, storage):

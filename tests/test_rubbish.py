@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 BATCHES, SIZE = 10, 51  # of messages into each of the four input queues: 2,040 in all
 PASS_LIMIT = 2  # seconds for a good message behind the rubbish
-REPLY_QUEUE = "reply-queue-" + "0" * 36
+REPLY_QUEUE = f"reply-queue-{uuid.UUID(int=0)}"
 GOOD = json.dumps({"amount": 1, "payload": "x", "reply_to": REPLY_QUEUE, "correlation_id": "good"})
 ODD = (
     "\u202e\u2066\u200b\u200d\ufeff\x7f\x85\x9b\u2028\n\r\t\\\"'{}[]"  # bidi, zero-width, controls

@@ -1,5 +1,6 @@
 """AZURE_STORAGE_CONNECTION_STRING: from .env or the environment, and every way to get it wrong."""
 
+import base64
 import datetime
 import re
 import shutil
@@ -8,6 +9,7 @@ import pytest
 from azure.storage.queue import AccountSasPermissions, ResourceTypes, generate_account_sas
 from conftest import NAME, ONE_SHOTS, POLLERS, PROJECT, SCRIPTS, queues
 
+KEY = base64.b64encode(b"\x80" * 64).decode()  # as long as a real one
 WRONG = {
     "unset": None,
     "blank": "",
@@ -19,6 +21,8 @@ WRONG = {
     "no key": "DefaultEndpointsProtocol=https;AccountName=x",
     "quotes inside": '"AccountName=x";"AccountKey=QUFB"',
     "curly quotes": "\u201cAccountName=x;AccountKey=QUFB\u201d",
+    "full-width letters": "AccountName=\uff44evstoreaccount1;AccountKey=QUFB",
+    "name and key changed over": f"AccountName={KEY};AccountKey=name",
     "no endpoint's host": "QueueEndpoint=http:///x;AccountName=x;AccountKey=QUFB",
 }
 
@@ -51,6 +55,7 @@ def test_wrong_setting_gives_one_line_and_exit_code_1(run, folder, script, kind)
     result = run(script, folder=folder, **{NAME: WRONG[kind]})
     assert_one_line(result, NAME)
     assert ".env.example" in result.err
+    assert KEY not in result.err
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

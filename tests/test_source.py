@@ -18,7 +18,6 @@ STANDARD = {
     "contextlib",
     "datetime",
     "json",
-    "logging",
     "os",
     "re",
     "signal",
@@ -59,18 +58,19 @@ def common_part(pattern, scripts):
     "pattern, scripts",
     [
         (r"    try:\n        load_dotenv.*?\.env\.example to \.env\.\"\)\n", SCRIPTS),
-        (r"    wait, told = MIN_WAIT, False\n    while True:\n        try:\n", POLLERS),
-        (r"            told = False\n            while True:\n", POLLERS),
+        (r"    wait, told = MIN_WAIT, None\n    while True:\n        try:\n", POLLERS),
+        (r"            told = None\n            while True:\n", POLLERS),
         (
             r"                    wait = MIN_WAIT\n.*?except AzureError as error:\n"
-            r"            line = explain\(error, service\)\n            if not told:\n",
+            r"            line = explain\(error, service\)\n            if line != told:\n",
             POLLERS,
         ),
-        (r"            told = True\n            time.sleep\(MAX_WAIT\)\n", POLLERS),
+        (r"            told = line\n            time.sleep\(MAX_WAIT\)\n", POLLERS),
         (r"BATCH = .*?\nCALL = [^\n]*\n", POLLERS),
         (r"RETRY = .*?\nCALL = [^\n]*\n", ["pipe_producer.py", "requestor.py"]),
         (r"except ImportError as error:\n[^\n]*\nexcept KeyboardInterrupt:\n", SCRIPTS),
         (r"if __name__ == .*?except KeyboardInterrupt:\n", SCRIPTS),
+        (r"    except OSError as error:  # nobody[^\n]*\n", SCRIPTS),
         (
             r'"".join\(c if c.isprintable\(\) or c == "\\u3000" else repr\(c\)\[1:-1\] for c in ',
             SCRIPTS,

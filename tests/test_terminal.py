@@ -9,7 +9,17 @@ import time
 
 import pexpect
 import pytest
-from conftest import POLLERS, PROJECT, SCRIPTS, TIMEOUT, depth, interrupt, send, wait_until
+from conftest import (
+    POLLERS,
+    PROJECT,
+    SCRIPTS,
+    TIMEOUT,
+    depth,
+    interrupt,
+    queues,
+    send,
+    wait_until,
+)
 
 NAMES = {
     "filter_validate.py": "[Filter A] Stopped.",
@@ -82,6 +92,59 @@ def test_a_character_that_the_terminal_cannot_show_stops_nothing(start, storage,
     send(storage, INPUT[script], '{"amount": 1, "name": "\u5c71\U0001f375"}')
     terminal = start(script, PYTHONIOENCODING="ascii")
     terminal.expect_exact(r'"name": "\u5c71\U0001f375"}')
+
+
+def deaf(script, variables, reader_is_gone):
+    """Start the script with its output into a pipe that nobody reads, or into a full disk."""
+    if reader_is_gone:
+        read, output = os.pipe()
+        os.close(read)
+    else:
+        output = os.open("/dev/full", os.O_WRONLY)
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT / script)],
+        stdout=output,
+        stderr=subprocess.PIPE,
+        env=variables,
+        encoding="utf-8",
+    )
+    os.close(output)
+    return process
+
+
+@posix
+@pytest.mark.parametrize("reader_is_gone", [True] + [False] * os.path.exists("/dev/full"))
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_output_that_goes_nowhere_ends_in_one_line(variables, storage, script, reader_is_gone):
+    """As with "| head", or a disk that is full; "Exception ignored" is Python's, at its exit."""
+    process = deaf(script, variables, reader_is_gone)
+    output = process.communicate(timeout=TIMEOUT)[1]
+    own = [line for line in output.splitlines() if "topped: [Errno" in line]
+    assert len(own) == 1, output
+    assert "Traceback" not in output
+    assert process.returncode != 0
+    assert not [name for name in queues(storage) if name.startswith("reply-")]
+
+
+@posix
+@pytest.mark.parametrize("script", [*POLLERS, "requestor.py"])
+def test_ctrl_c_when_it_stops_the_reader_of_the_output_first(variables, storage, script):
+    """As with "| tee log"."""
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT / script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=variables,
+        encoding="utf-8",
+    )
+    while "Waiting for" not in process.stdout.readline():
+        assert process.poll() is None
+    process.stdout.close()
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=TIMEOUT)
+    (line,) = [line for line in process.stderr.read().splitlines() if "topped" in line]
+    assert line.startswith(NAMES[script][:-1])
+    assert not [name for name in queues(storage) if name.startswith("reply-")]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
