@@ -4,7 +4,7 @@ What a block is, its language says: `sh` is typed in the current terminal (`bash
 only; `bat`, `powershell` and `azurecli` are for other machines), `text` is what the terminal then
 shows, `json` a line typed into the running script, `diff` an edit of the script named before it,
 `python` a file to save if its first line is its name, else an excerpt of a script. A terminal's name
-in bold makes it the current one, and "Press Ctrl+C in terminal 1" is done.
+in bold makes it the current one, and "Press Ctrl+C in terminal 1" is done and does so, too.
 """
 
 import re
@@ -51,9 +51,10 @@ def steps(name):
     for token in parse(name):
         if token.type == "inline":
             before = token.content
-            found += [("terminal", number, "") for number in TERMINAL.findall(before)]
-            for match in CTRL_C.finditer(before):
-                found += [("ctrl-c", n, "") for n in re.findall(r"\d", match.group())]
+            matches = [("terminal", match) for match in TERMINAL.finditer(before)]
+            matches += [("ctrl-c", match) for match in CTRL_C.finditer(before)]
+            for what, match in sorted(matches, key=lambda pair: pair[1].start()):
+                found += [(what, number, "") for number in re.findall(r"\d", match.group())]
         elif token.type == "fence":
             found.append((token.info, token.content, before))
     return found
@@ -81,7 +82,8 @@ class Reader:
                 self.terminals[text] = self.open()
             self.current = self.terminals[text]
         elif what == "ctrl-c":
-            self.interrupt(self.terminals[text])
+            self.current = self.terminals[text]
+            self.interrupt(self.current)
         elif what in ("sh", "bash"):
             for line in text.splitlines():
                 self.see(re.escape(PROMPT))

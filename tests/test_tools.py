@@ -47,6 +47,9 @@ def test_demo_sends_everything_and_loses_nothing():
         "lost": "0",
         "request": "answered",
     }
+    table = "\n".join(result.stdout.splitlines()[-11:-5])
+    for readme in ("README.md", "README.ja.md"):
+        assert table in (PROJECT / readme).read_text(encoding="utf-8")
     assert "\033" not in result.stdout
     assert "python tests/azurite.py" in result.stdout
     for label in ("pipe_producer", "filter_validate", "filter_enrich", "final_consumer"):
