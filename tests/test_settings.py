@@ -6,7 +6,13 @@ import re
 import shutil
 
 import pytest
-from azure.storage.queue import AccountSasPermissions, ResourceTypes, generate_account_sas
+from azure.core.exceptions import HttpResponseError
+from azure.storage.queue import (
+    AccountSasPermissions,
+    QueueServiceClient,
+    ResourceTypes,
+    generate_account_sas,
+)
 from conftest import NAME, ONE_SHOTS, POLLERS, PROJECT, SCRIPTS, queues
 
 KEY = base64.b64encode(b"\x80" * 64).decode()  # as long as a real one
@@ -110,21 +116,26 @@ def test_env_example_is_ascii_and_ready_to_use(run, folder):
 
 @pytest.mark.parametrize("language", ["README.md", "README.ja.md"])
 def test_the_readmes_sas_is_enough(start, run, storage, azurite, language):
-    """A signature with the rights that the README's command asks for, for all six scripts."""
+    """A signature with the rights that the README's command asks for, and the wider one for watch.py."""
     text = (PROJECT / language).read_text(encoding="utf-8")
-    types, permissions = re.search(r"--resource-types (\w+) --permissions (\w+)", text).groups()
-    name = storage.service.account_name
-    signature = generate_account_sas(
-        name,
-        storage.key,
-        ResourceTypes.from_string(types),
-        AccountSasPermissions.from_string(permissions),
-        datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1),
-    )
-    setting = f"QueueEndpoint=http://127.0.0.1:{azurite}/{name};SharedAccessSignature={signature}"
-    sas = {NAME: setting}
+    name, settings = storage.service.account_name, []
+    for types, permissions in re.findall(r"--resource-types (\w+) --permissions (\w+)", text):
+        signature = generate_account_sas(
+            name,
+            storage.key,
+            ResourceTypes.from_string(types),
+            AccountSasPermissions.from_string(permissions),
+            datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1),
+        )
+        endpoint = f"QueueEndpoint=http://127.0.0.1:{azurite}/{name};"
+        settings.append(f"{endpoint}SharedAccessSignature={signature}")
+    for_scripts, for_watch = settings
+    sas = {NAME: for_scripts}
     terminals = [start(script, **sas) for script in POLLERS]
     assert run("pipe_producer.py", **sas).returncode == 0
     terminals[POLLERS.index("final_consumer.py")].expect_exact("ORD-123")
     assert run("requestor.py", **sas).returncode == 0
     assert [queue for queue in queues(storage) if queue.startswith("reply")] == []
+    with pytest.raises(HttpResponseError, match="not authorized"):
+        list(QueueServiceClient.from_connection_string(for_scripts).list_queues())
+    assert list(QueueServiceClient.from_connection_string(for_watch).list_queues())
