@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import json
+import logging
 import os
 import sys
 import time
@@ -45,9 +46,8 @@ def parse(msg):
 
 def handle(msg, source, target, poison):
     """Send the message on, then delete it: a crash in between repeats it, but loses nothing."""
-    # A control character could steer the terminal, or forge a line: show it as an escape.
     text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in msg.content)
-    print(f"[Filter B] Received: {text}")
+    print(f"[Filter B] Received: {text}")  # cannot forge a line
     try:
         now = datetime.datetime.now(datetime.timezone.utc)
         result = json.dumps(enrich(parse(msg), now), allow_nan=False)
@@ -117,6 +117,7 @@ def explain(error, service):
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    logging.getLogger("azure").addHandler(logging.NullHandler())  # explain() says what matters
     try:
         main()
     except KeyboardInterrupt:

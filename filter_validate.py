@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import sys
 import time
@@ -46,9 +47,8 @@ def parse(msg):
 
 def handle(msg, source, target, poison):
     """Send the message on, then delete it: a crash in between repeats it, but loses nothing."""
-    # A control character could steer the terminal, or forge a line: show it as an escape.
     text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in msg.content)
-    print(f"[Filter A] Received: {text}")
+    print(f"[Filter A] Received: {text}")  # cannot forge a line
     try:
         reason = validate(parse(msg))
     except (ValueError, RecursionError) as error:
@@ -118,6 +118,7 @@ def explain(error, service):
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    logging.getLogger("azure").addHandler(logging.NullHandler())  # explain() says what matters
     try:
         main()
     except KeyboardInterrupt:

@@ -1,6 +1,7 @@
 """Final consumer: queue-finalize -> [final_consumer.py], which prints each order."""
 
 import contextlib
+import logging
 import os
 import sys
 import time
@@ -23,9 +24,8 @@ CALL = {"connection_timeout": 3, "read_timeout": 3, "retry_total": 0}  # seconds
 
 def handle(msg, source):
     """Print the message, then delete it: a crash in between repeats it, but loses nothing."""
-    # A control character could steer the terminal, or forge a line: show it as an escape.
     text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in msg.content)
-    print(f"[Final Consumer] Fully processed message received: {text}")
+    print(f"[Final Consumer] Fully processed message received: {text}")  # cannot forge a line
     source.delete_message(msg)
 
 
@@ -77,6 +77,7 @@ def explain(error, service):
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    logging.getLogger("azure").addHandler(logging.NullHandler())  # explain() says what matters
     try:
         main()
     except KeyboardInterrupt:

@@ -5,6 +5,7 @@ python pipe_producer.py [FILE]    "-" as FILE is standard input
 """
 
 import json
+import logging
 import os
 import re
 import sys
@@ -117,10 +118,11 @@ def explain(error, service):
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    logging.getLogger("azure").addHandler(logging.NullHandler())  # explain() says what matters
     try:
         main()
     except KeyboardInterrupt:
         print("Producer stopped.", file=sys.stderr)
         sys.exit(130)
-    except OSError as error:  # nobody reads the output any more, or the disk is full
+    except OSError as error:  # FILE is not there, nobody reads the output, or the disk is full
         sys.exit(f"Producer stopped: {error}.")

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import re
 import sys
@@ -17,8 +18,7 @@ except KeyboardInterrupt:
     print("[Replier] Stopped.", file=sys.stderr)
     sys.exit(0)
 
-INPUT_QUEUE = "request-queue"
-REPLY_QUEUE = "reply-queue-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # as a requestor names it
+INPUT_QUEUE, REPLY_QUEUE = "request-queue", "reply-queue-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 MAX_MESSAGE_SIZE = 65536  # bytes, the most that a queue takes
 MAX_DEQUEUE_COUNT = 5  # deliveries, as in Azure Functions; what comes more often is bad
 BATCH = {"messages_per_page": 32, "visibility_timeout": 30}  # seconds; work over 0.9 s: take fewer
@@ -57,9 +57,8 @@ def parse(msg):
 
 def handle(msg, source, poison, service):
     """Send the reply, then delete the request: a crash in between repeats it, but loses nothing."""
-    # A control character could steer the terminal, or forge a line: show it as an escape.
     text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in msg.content)
-    print(f"[Replier] Request received: {text}")
+    print(f"[Replier] Request received: {text}")  # cannot forge a line
     try:
         reply_to, reply = answer(parse(msg))
         service.get_queue_client(reply_to).send_message(json.dumps(reply))
@@ -122,6 +121,7 @@ def explain(error, service):
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    logging.getLogger("azure").addHandler(logging.NullHandler())  # explain() says what matters
     try:
         main()
     except KeyboardInterrupt:

@@ -1,10 +1,8 @@
-"""Requestor: send a request and print its reply: python requestor.py [PAYLOAD ...]
-
-[requestor.py] -> request-queue -> [replier.py] -> reply-queue-<uuid> -> [requestor.py]
-"""
+"""Requestor: [requestor.py] -> request-queue -> [replier.py] -> reply queue -> [requestor.py]."""
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -38,13 +36,14 @@ def receive(queue, correlation_id, deadline):
                 if isinstance(reply, dict) and reply.get("correlation_id") == correlation_id:
                     return reply
             print("[Requestor] Discarding a message that is not the reply to this request.")
-            queue.delete_message(msg)
+            with contextlib.suppress(ResourceNotFoundError):  # a second try finds it gone
+                queue.delete_message(msg)
         time.sleep(POLL_INTERVAL)
     return {}
 
 
 def main():
-    """Send one request and exit: 0 with its result, 1 without."""
+    """Send a request, with the arguments as payload; exit with 0 and its result, else with 1."""
     try:
         load_dotenv(encoding="utf-8-sig")
         setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
@@ -64,7 +63,7 @@ def main():
     try:
         while reply is None:
             create(request_queue)
-            tidy = True
+            tidy = True  # from here on there may be a reply queue to delete
             create(reply_queue)
             print(f"[Requestor] Created reply queue: '{reply_queue.queue_name}'")
             print(f"[Requestor] Sending request with Correlation ID: {correlation_id}")
@@ -74,10 +73,9 @@ def main():
                 reply = receive(reply_queue, correlation_id, time.monotonic() + REPLY_TIMEOUT)
         text = str(reply.get("result", reply.get("error")))
         text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in text)
-        if "result" in reply:
-            print(f"[Requestor] Reply received: {text}")
-        elif reply:
-            print(f"[Requestor] Error reply received: {text}")
+        if reply:
+            kind = "Reply" if "result" in reply else "Error reply"
+            print(f"[Requestor] {kind} received: {text}")  # cannot forge a line
         else:
             print("[Requestor] Timed out waiting for a reply.")
     except AzureError as error:
@@ -86,7 +84,8 @@ def main():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # not even a second Ctrl+C leaves it behind
         if tidy:
             try:
-                reply_queue.delete_queue()  # first, for a print can fail, too
+                with contextlib.suppress(ResourceNotFoundError):  # a second try finds it gone
+                    reply_queue.delete_queue()  # before the print, for that can fail, too
                 print("[Requestor] Deleting reply queue.")
             except AzureError:
                 print("[Requestor] The reply queue may be left. Delete it.", file=sys.stderr)
@@ -121,6 +120,7 @@ def explain(error, service):
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    logging.getLogger("azure").addHandler(logging.NullHandler())  # explain() says what matters
     try:
         main()
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import time
 import uuid
 
@@ -30,6 +31,8 @@ FAULTS = {
     "500": lambda forward: error(500, "InternalError"),
     "500 after the work": lambda forward: forward() and error(500, "InternalError"),
     "503": lambda forward: error(503, "ServerBusy", Retry_After="1"),
+    "502 of a company proxy": lambda forward: (502, {"Content-Type": "text/html"}, b"<html>no"),
+    "503 without a body": lambda forward: (503, {}, b""),
     "429": lambda forward: error(429, "TooManyRequests"),
     "cut": lambda forward: None,
     "cut after the work": lambda forward: forward() and None,
@@ -107,7 +110,9 @@ def test_one_shot_gets_through_one_fault(start, run, storage, azurite, script, f
         assert result.out.count("Reply received: HELLO WORLD") == 1
 
 
-@pytest.mark.parametrize("fault", ["500", "cut in the middle of the response"])
+@pytest.mark.parametrize(
+    "fault", ["500", "cut in the middle of the response", "502 of a company proxy"]
+)
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_lasting_fault_is_said_in_time(start, storage, azurite, script, fault):
     def intercept(method, path, forward):
@@ -120,3 +125,5 @@ def test_lasting_fault_is_said_in_time(start, storage, azurite, script, fault):
         assert time.monotonic() - began < SAY_LIMIT
         if script not in POLLERS:
             assert terminal.proc.wait(timeout=SAY_LIMIT) == 1
+        own = re.compile(r"\[|127\.0\.0\.1:|Queue '|Sending order")
+        assert all(map(own.match, printed(terminal).splitlines()))  # nothing of the SDK's own log

@@ -18,6 +18,7 @@ STANDARD = {
     "contextlib",
     "datetime",
     "json",
+    "logging",
     "os",
     "re",
     "signal",
@@ -70,7 +71,7 @@ def common_part(pattern, scripts):
         (r"RETRY = .*?\nCALL = [^\n]*\n", ["pipe_producer.py", "requestor.py"]),
         (r"except ImportError as error:\n[^\n]*\nexcept KeyboardInterrupt:\n", SCRIPTS),
         (r"if __name__ == .*?except KeyboardInterrupt:\n", SCRIPTS),
-        (r"    except OSError as error:  # nobody[^\n]*\n", SCRIPTS),
+        (r"    except OSError as error:  # nobody[^\n]*\n", [*POLLERS, "requestor.py"]),
         (
             r'"".join\(c if c.isprintable\(\) or c == "\\u3000" else repr\(c\)\[1:-1\] for c in ',
             SCRIPTS,
