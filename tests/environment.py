@@ -36,7 +36,7 @@ def enter():
     wanted = hashlib.sha256(contents.encode()).hexdigest()
     stamp = prefix / "queue-patterns-setup"
     if not (stamp.is_file() and stamp.read_text() == wanted and works(python)):
-        print(f"First run: setting up {prefix} (about a minute, 500 MB).", flush=True)
+        print(f"First run: setting up {prefix} (about a minute, 600 MB).", flush=True)
         if not works(python):
             make_venv(prefix)
         install(prefix, python)
