@@ -237,20 +237,29 @@ def latency(connection, requests, idle, values):
         values["pipeline busy"] += passages(connection, finals, orders(requests * 10))
 
 
-def throughput(connection, count, values):
-    """Let each filter and two bare loops move the orders on, a queue further each."""
+def throughput(connection, count, bare_first, values):
+    """Let each filter and two bare loops move the orders on, a queue further each.
+
+    bare_first: whether the bare loops come first. The first ones are slower, whoever they are.
+    """
     service = connect(connection)
-    fill(service, "queue-validate", orders(count))
-    for title, command, source in [
-        ("filter_validate.py", script("filter_validate.py"), "queue-validate"),
-        ("filter_enrich.py", script("filter_enrich.py"), "queue-enrich"),
-        ("bare", bare(connection, 32, "queue-finalize", "bare-1"), "queue-finalize"),
-        ("one", bare(connection, 1, "bare-1", "bare-2"), "bare-1"),
-    ]:
+    names = (
+        ["bare-1", "bare-2", "queue-validate"]
+        if bare_first
+        else ["queue-finalize", "bare-1", "bare-2"]
+    )
+    filters = [(name, script(name), QUEUES[name][0]) for name in list(QUEUES)[:2]]
+    loops = [
+        ("bare", bare(connection, 32, *names[:2]), names[0]),
+        ("one", bare(connection, 1, *names[1:]), names[1]),
+    ]
+    steps = loops + filters if bare_first else filters + loops
+    fill(service, steps[0][2], orders(count))
+    for title, command, source in steps:
         rate, peak = drain(command, connection, source)
         values["rate " + title].append(rate)
         values["peak " + title].append(peak)
-    check(service, "bare-2", count)
+    check(service, "queue-finalize" if bare_first else "bare-2", count)
     requests = [json.dumps({"payload": "x", "reply_to": REPLY_QUEUE, "correlation_id": "1"})]
     fill(service, REPLY_QUEUE, [])
     for name, texts in [("final_consumer.py", orders(count)), ("replier.py", requests * count)]:
@@ -391,7 +400,7 @@ def measure(options, port):
         latency(connection, options.requests, (options.seconds / 2, options.seconds), values)
         for number in range(1, options.rounds + 1):
             step(f"round {number} of {options.rounds}: orders/s of a filter, and memory")
-            throughput(connection, options.orders, values)
+            throughput(connection, options.orders, number % 2 == 0, values)
             step(f"round {number} of {options.rounds}: copies and threads, 20 ms away")
             delay[0] = ROUND_TRIP
             scaling(connection, far, gate, min(EACH, options.orders), values)
