@@ -240,7 +240,7 @@ def latency(connection, requests, idle, values):
 def throughput(connection, count, bare_first, values):
     """Let each filter and two bare loops move the orders on, a queue further each.
 
-    bare_first: whether the bare loops come first. The first ones are slower, whoever they are.
+    bare_first: whether the bare loops come first; taking turns, none has the better place in each round.
     """
     service = connect(connection)
     names = (
