@@ -67,9 +67,9 @@ def main():
             create(reply_queue)
             print(f"[Requestor] Created reply queue: '{reply_queue.queue_name}'")
             print(f"[Requestor] Sending request with Correlation ID: {correlation_id}")
-            request_queue.send_message(json.dumps(request), time_to_live=REPLY_TIMEOUT)
-            print("[Requestor] Waiting for reply...")
-            with contextlib.suppress(ResourceNotFoundError):  # the emulator was restarted: again
+            with contextlib.suppress(ResourceExistsError, ResourceNotFoundError):  # a queue is gone
+                request_queue.send_message(json.dumps(request), time_to_live=REPLY_TIMEOUT)
+                print("[Requestor] Waiting for reply...")
                 reply = receive(reply_queue, correlation_id, time.monotonic() + REPLY_TIMEOUT)
         text = str(reply.get("result", reply.get("error")))
         text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in text)

@@ -192,6 +192,27 @@ def test_requestor_asks_again_when_its_queues_vanish(start, storage):
     requestor.expect_exact("Reply received: HELLO WORLD")
 
 
+@pytest.mark.parametrize("answer", [(404, "QueueNotFound"), (409, "QueueBeingDeleted")])
+@pytest.mark.parametrize("path_part", ["/request-queue/messages", "/reply-queue-"])
+def test_requestor_asks_again_when_a_queue_vanishes_under_a_call(
+    start, storage, azurite, answer, path_part
+):
+    gone = []
+
+    def intercept(method, path, forward):
+        if path_part in path and "/messages" in path and not gone:
+            gone.append(path)
+            return error(*answer)
+        return forward()
+
+    with proxy(azurite, intercept) as port:
+        requestor = start("requestor.py", **{NAME: via(port, storage)})
+        requestor.expect_exact("Waiting for reply...")
+        start("replier.py")
+        requestor.expect_exact("Reply received: HELLO WORLD")
+    assert gone
+
+
 def test_producer_goes_on_when_its_queue_vanishes(variables, storage, start):
     producer = start("pipe_producer.py", "-")
     producer.sendline(ORDER)
