@@ -237,29 +237,23 @@ def latency(connection, requests, idle, values):
         values["pipeline busy"] += passages(connection, finals, orders(requests * 10))
 
 
-def throughput(connection, count, bare_first, values):
-    """Let each filter and two bare loops move the orders on, a queue further each.
+def throughput(connection, count, number, values):
+    """Let each filter and two bare loops drain count orders, while Azurite holds no other messages.
 
-    bare_first: whether the bare loops come first; taking turns, none has the better place in each round.
+    number: the round's; from round to round another one comes first.
     """
-    service = connect(connection)
-    names = (
-        ["bare-1", "bare-2", "queue-validate"]
-        if bare_first
-        else ["queue-finalize", "bare-1", "bare-2"]
-    )
-    filters = [(name, script(name), QUEUES[name][0]) for name in list(QUEUES)[:2]]
-    loops = [
-        ("bare", bare(connection, 32, *names[:2]), names[0]),
-        ("one", bare(connection, 1, *names[1:]), names[1]),
-    ]
-    steps = loops + filters if bare_first else filters + loops
-    fill(service, steps[0][2], orders(count))
-    for title, command, source in steps:
+    service, names = connect(connection), ("queue-validate", "queue-enrich")
+    programs = [(name, script(name), QUEUES[name]) for name in list(QUEUES)[:2]]
+    programs.insert(0, ("one", bare(connection, 1, *names), names))
+    programs.insert(2, ("bare", bare(connection, 32, *names), names))
+    first = number % len(programs)
+    for title, command, (source, target) in programs[first:] + programs[:first]:
+        fill(service, target, [])
+        fill(service, source, orders(count))
         rate, peak = drain(command, connection, source)
         values["rate " + title].append(rate)
         values["peak " + title].append(peak)
-    check(service, "queue-finalize" if bare_first else "bare-2", count)
+        check(service, target, count)
     requests = [json.dumps({"payload": "x", "reply_to": REPLY_QUEUE, "correlation_id": "1"})]
     fill(service, REPLY_QUEUE, [])
     for name, texts in [("final_consumer.py", orders(count)), ("replier.py", requests * count)]:
@@ -299,20 +293,23 @@ def idle_cost(far, calls, seconds, values):
         values["calls " + name].append(3600 * (len(times) - 1) / (times[-1] - times[0]))
 
 
-def starts(connection, values):
+def starts(connection, count, values):
     """Measure how long each poller takes to start, and a bare script with the same queues."""
     import psutil
 
     for name, queues in QUEUES.items():
-        for title, command in [(name, script(name)), ("", bare(connection, 0, *queues))]:
-            began = time.perf_counter()
-            with running(command, connection) as process:
-                lines = watch(process, "Waiting for")
-                until(lambda lines=lines: lines)
-                values[f"start {title or 'bare ' + name}"].append(lines[0][0] - began)
-                if not title:
+        for _ in range(count):
+            for title, command in [
+                (name, script(name)),
+                ("bare " + name, bare(connection, 0, *queues)),
+            ]:
+                began = time.perf_counter()
+                with running(command, connection) as process:
+                    lines = watch(process, "Waiting for")
+                    until(lambda lines=lines: lines)
+                    values["start " + title].append(lines[0][0] - began)
                     peak = psutil.Process(process.pid).memory_info().rss / 2**20
-                    values["peak bare " + name].append(peak)
+        values["peak bare " + name].append(peak)
 
 
 def calls_apart(connection, count, values):
@@ -340,13 +337,18 @@ def calls_apart(connection, count, values):
 
 
 def rows(values):
-    """Yield the table's rows: what, median, worst, compared with, ratio, to reach."""
+    """Yield the table's rows: what, median, worst, compared with, ratio, to reach.
+
+    The ratio is the median of the pairs' ratios, as each was measured right after the other: a virtual
+    machine is faster in one minute than in the next.
+    """
     median = {title: statistics.median(numbers) for title, numbers in values.items()}
 
     def row(what, title, unit, digits, beside="", goal="", worst=max):
         form = f"{{:.{digits}f}} {unit}".format
         with_ = f"{beside[0]}: {form(median[beside[1]])}" if beside else ""
-        ratio = f"{median[title] / median[beside[1]]:.2f}" if beside else ""
+        pairs = zip(values[title], values[beside[1]]) if beside else []
+        ratio = f"{statistics.median(a / b for a, b in pairs):.2f}" if beside else ""
         return what, form(median[title]), form(worst(values[title])), with_, ratio, goal
 
     yield row("reply, idle before", "reply idle", "s", 2, goal="0.4 s, worst 0.75 s")
@@ -400,7 +402,7 @@ def measure(options, port):
         latency(connection, options.requests, (options.seconds / 2, options.seconds), values)
         for number in range(1, options.rounds + 1):
             step(f"round {number} of {options.rounds}: orders/s of a filter, and memory")
-            throughput(connection, options.orders, number % 2 == 0, values)
+            throughput(connection, options.orders, number, values)
             step(f"round {number} of {options.rounds}: copies and threads, 20 ms away")
             delay[0] = ROUND_TRIP
             scaling(connection, far, gate, min(EACH, options.orders), values)
@@ -408,8 +410,7 @@ def measure(options, port):
             step(f"round {number} of {options.rounds}: idle cost, start, single calls")
             calls.clear()
             idle_cost(far, calls, options.seconds * 3, values)
-            for _ in range(options.requests):
-                starts(connection, values)
+            starts(connection, options.requests, values)
             calls_apart(connection, max(options.orders, 32), values)
     return values
 
@@ -423,7 +424,7 @@ def main():
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--orders", type=int, default=2000, metavar="N")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N")
+    parser.add_argument("--rounds", type=int, default=4, metavar="N")
     parser.add_argument("--requests", type=int, default=20, metavar="N")
     parser.add_argument("--seconds", type=float, default=10, metavar="S", help="idle at most")
     parser.add_argument("--json", metavar="FILE", help="write all figures to this file, too")
