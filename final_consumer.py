@@ -54,7 +54,7 @@ def main():
                     wait = MIN_WAIT
                 time.sleep(wait)
                 wait = min(1.2 * wait, MAX_WAIT)
-        except AzureError as error:
+        except (AzureError, SyntaxError) as error:  # the latter: a proxy sent a page, not XML
             line = explain(error, service)
             if line != told:
                 print(f"[Final Consumer] {line}")

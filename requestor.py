@@ -78,7 +78,7 @@ def main():
             print(f"[Requestor] {kind} received: {text}")  # cannot forge a line
         else:
             print("[Requestor] Timed out waiting for a reply.")
-    except AzureError as error:
+    except (AzureError, SyntaxError) as error:  # the latter: a proxy sent a page, not XML
         print(f"[Requestor] {explain(error, service)}", file=sys.stderr)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # not even a second Ctrl+C leaves it behind

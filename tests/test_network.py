@@ -32,6 +32,11 @@ FAULTS = {
     "500 after the work": lambda forward: forward() and error(500, "InternalError"),
     "503": lambda forward: error(503, "ServerBusy", Retry_After="1"),
     "502 of a company proxy": lambda forward: (502, {"Content-Type": "text/html"}, b"<html>no"),
+    "200 of a company proxy": lambda forward: (
+        200,
+        {"Content-Type": "text/html"},
+        b"<p>Log in<br>",
+    ),
     "503 without a body": lambda forward: (503, {}, b""),
     "429": lambda forward: error(429, "TooManyRequests"),
     "cut": lambda forward: None,
@@ -73,20 +78,33 @@ def test_poller_says_so_goes_on_and_loses_nothing(start, altered, storage, azuri
             assert printed(terminal).count("Fully processed message received: ") >= 3
 
 
+@pytest.mark.parametrize("fault", ["503", "200 of a company proxy"])
 @pytest.mark.parametrize("script", POLLERS)
-def test_poller_says_once_that_it_cannot_receive(start, storage, azurite, script):
+def test_poller_says_once_that_it_cannot_receive(start, storage, azurite, script, fault):
     calls = []
 
     def intercept(method, path, forward):
         if method == "GET" and "/messages" in path:
             calls.append(path)
-            return error(503, "ServerBusy")
+            return FAULTS[fault](forward)
         return forward()
 
     with proxy(azurite, intercept) as port:
         terminal = start(script, **{NAME: via(port, storage)})
         wait_until(lambda: len(calls) > 5)
         assert printed(terminal).count("cannot be reached") == 1
+
+
+@pytest.mark.parametrize("fault", ["503", "200 of a company proxy"])
+def test_requestor_that_cannot_receive_says_so_and_tidies_up(run, storage, azurite, fault):
+    def intercept(method, path, forward):
+        return FAULTS[fault](forward) if method == "GET" else forward()
+
+    with proxy(azurite, intercept) as port:
+        result = run("requestor.py", **{NAME: via(port, storage)})
+    assert result.returncode == 1
+    assert "cannot be reached. Is Azurite running?" in result.err
+    assert result.out.endswith("[Requestor] Deleting reply queue.\n")
 
 
 @pytest.mark.parametrize("failing", [1, 3])
@@ -111,7 +129,13 @@ def test_one_shot_gets_through_one_fault(start, run, storage, azurite, script, f
 
 
 @pytest.mark.parametrize(
-    "fault", ["500", "cut in the middle of the response", "502 of a company proxy"]
+    "fault",
+    [
+        "500",
+        "cut in the middle of the response",
+        "502 of a company proxy",
+        "200 of a company proxy",
+    ],
 )
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_lasting_fault_is_said_in_time(start, storage, azurite, script, fault):

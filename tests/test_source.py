@@ -62,7 +62,7 @@ def common_part(pattern, scripts):
         (r"    wait, told = MIN_WAIT, None\n    while True:\n        try:\n", POLLERS),
         (r"            told = None\n            while True:\n", POLLERS),
         (
-            r"                    wait = MIN_WAIT\n.*?except AzureError as error:\n"
+            r"                    wait = MIN_WAIT\n.*?except \(AzureError, SyntaxError\) as [^\n]*\n"
             r"            line = explain\(error, service\)\n            if line != told:\n",
             POLLERS,
         ),
