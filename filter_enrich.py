@@ -47,7 +47,7 @@ def parse(msg):
 def handle(msg, source, target, poison):
     """Send the message on, then delete it: a crash in between repeats it, but loses nothing."""
     text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in msg.content)
-    print(f"[Filter B] Received: {text}")  # cannot forge a line
+    print(f"[Filter B] Received: {text}")  # a line break shows as \n
     try:
         now = datetime.datetime.now(datetime.timezone.utc)
         result = json.dumps(enrich(parse(msg), now), allow_nan=False)

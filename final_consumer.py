@@ -25,7 +25,7 @@ CALL = {"connection_timeout": 3, "read_timeout": 3, "retry_total": 0}  # seconds
 def handle(msg, source):
     """Print the message, then delete it: a crash in between repeats it, but loses nothing."""
     text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in msg.content)
-    print(f"[Final Consumer] Fully processed message received: {text}")  # cannot forge a line
+    print(f"[Final Consumer] Fully processed message received: {text}")  # a line break shows as \n
     source.delete_message(msg)
 
 

@@ -58,7 +58,7 @@ def parse(msg):
 def handle(msg, source, poison, service):
     """Send the reply, then delete the request: a crash in between repeats it, but loses nothing."""
     text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in msg.content)
-    print(f"[Replier] Request received: {text}")  # cannot forge a line
+    print(f"[Replier] Request received: {text}")  # a line break shows as \n
     try:
         reply_to, reply = answer(parse(msg))
         service.get_queue_client(reply_to).send_message(json.dumps(reply))

@@ -75,7 +75,7 @@ def main():
         text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in text)
         if reply:
             kind = "Reply" if "result" in reply else "Error reply"
-            print(f"[Requestor] {kind} received: {text}")  # cannot forge a line
+            print(f"[Requestor] {kind} received: {text}")  # a line break shows as \n
         else:
             print("[Requestor] Timed out waiting for a reply.")
     except (AzureError, SyntaxError) as error:  # the latter: a proxy sent a page, not XML
