@@ -74,7 +74,7 @@ def main():
         load_dotenv(encoding="utf-8-sig")
         setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
         service = QueueServiceClient.from_connection_string(setting, **CALL)
-        if "<" in setting or not setting.isascii() or len(service.account_name or "") > 24:
+        if "<" in setting or not setting.isascii() or len(service.primary_hostname) > 85:
             raise ValueError("A part of it is a placeholder or wrong.")
     except (OSError, ValueError) as error:
         sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {error} Copy .env.example to .env.")
@@ -95,15 +95,14 @@ def main():
                     wait = MIN_WAIT
                 time.sleep(wait)
                 wait = min(1.2 * wait, MAX_WAIT)
-        except (AzureError, SyntaxError) as error:  # the latter: a proxy sent a page, not XML
-            line = explain(error, service)
-            if line != told:
-                print(f"[Filter A] {line}")
-            told = line
+        except (AzureError, SyntaxError, TypeError, ValueError) as error:  # no answer, or a proxy's
+            before, told = told, explain(error, service.primary_hostname)
+            if told != before:
+                print(f"[Filter A] {told}")
             time.sleep(MAX_WAIT)
 
 
-def explain(error, service):
+def explain(error, host):
     """Return a line on what went wrong with storage; exit with it if trying again cannot help."""
     code, status = getattr(error, "error_code", None), getattr(error, "status_code", None) or 0
     if code in ("MessageNotFound", "PopReceiptMismatch"):
@@ -111,9 +110,8 @@ def explain(error, service):
     if code in ("QueueNotFound", "QueueBeingDeleted"):
         return "A queue is gone. The next try creates it."
     if 400 <= status < 500 and status not in (408, 429) or "Signing" in type(error).__name__:
-        reason = f"{service.primary_hostname} refuses ({error.message.splitlines()[0]})."
-        sys.exit(f"{reason} Key in .env? Azurite with --skipApiVersionCheck?")
-    return f"{service.primary_hostname} cannot be reached. Is Azurite running?"
+        sys.exit(f"{host} refuses ({error.message.splitlines()[0]}). Is the key in .env right?")
+    return f"{host} cannot be reached. Is Azurite running?"
 
 
 if __name__ == "__main__":

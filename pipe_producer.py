@@ -29,26 +29,29 @@ RETRY = LinearRetry(backoff=0.2, retry_total=1, random_jitter_range=0)  # second
 CALL = {"connection_timeout": 1.8, "read_timeout": 1.8, "retry_policy": RETRY}  # seconds
 
 
-def check(lines):
-    """Yield each line that is not blank; raise ValueError if one does not fit into a message."""
-    for number, line in enumerate(lines, 1):
-        text = line.rstrip("\n")
-        size = len(text.encode("utf-8"))
-        if size > MAX_MESSAGE_SIZE:
-            raise ValueError(f"line {number} has {size} bytes, of at most {MAX_MESSAGE_SIZE}")
-        if re.search(UNSENDABLE, text):
-            raise ValueError(f"line {number} has a character that no message may have")
-        if text.strip():
-            yield text
+def check(lines, path):
+    """Yield each line that is not blank; exit if one does not fit into a message."""
+    try:
+        for number, line in enumerate(lines, 1):
+            text = line.rstrip("\n")
+            size = len(text.encode("utf-8"))
+            if size > MAX_MESSAGE_SIZE:
+                raise ValueError(f"line {number} has {size} bytes, of at most {MAX_MESSAGE_SIZE}")
+            if re.search(UNSENDABLE, text):
+                raise ValueError(f"line {number} has a character that no message may have")
+            if text.strip():
+                yield text
+    except ValueError as error:
+        sys.exit(f"Cannot read {path}: {error}. What is printed above was sent.")
 
 
 def read(path):
     """Return the checked lines of a file, or of standard input as they come."""
     if path == "-":
         sys.stdin.reconfigure(encoding="utf-8-sig", newline=None)
-        return check(sys.stdin)
+        return check(sys.stdin, path)
     with open(path, encoding="utf-8-sig") as file:
-        return list(check(file))
+        return list(check(file, path))
 
 
 def main():
@@ -57,7 +60,7 @@ def main():
         load_dotenv(encoding="utf-8-sig")
         setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
         service = QueueServiceClient.from_connection_string(setting, **CALL)
-        if "<" in setting or not setting.isascii() or len(service.account_name or "") > 24:
+        if "<" in setting or not setting.isascii() or len(service.primary_hostname) > 85:
             raise ValueError("A part of it is a placeholder or wrong.")
     except (OSError, ValueError) as error:
         sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {error} Copy .env.example to .env.")
@@ -75,10 +78,9 @@ def main():
             shown = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in order)
             print(f"-> Sent to '{OUTPUT_QUEUE}': {ORDER if path is None else shown}")
         print("Producer finished.")
-    except ValueError as error:
-        sys.exit(f"Cannot read {path}: {error}. What is printed above was sent.")
-    except AzureError as error:
-        sys.exit(f"{explain(error, service)} Only what is printed above was sent for certain.")
+    except (AzureError, SyntaxError, TypeError, ValueError) as error:  # no answer, or a proxy's
+        line = explain(error, service.primary_hostname)
+        sys.exit(f"{line} Only what is printed above was sent for certain.")
 
 
 def create(queue):
@@ -103,7 +105,7 @@ def send(queue, text):
         queue.send_message(text)
 
 
-def explain(error, service):
+def explain(error, host):
     """Return a line on what went wrong with storage; exit with it if trying again cannot help."""
     code, status = getattr(error, "error_code", None), getattr(error, "status_code", None) or 0
     if code in ("MessageNotFound", "PopReceiptMismatch"):
@@ -111,9 +113,8 @@ def explain(error, service):
     if code in ("QueueNotFound", "QueueBeingDeleted"):
         return "A queue is gone. The next try creates it."
     if 400 <= status < 500 and status not in (408, 429) or "Signing" in type(error).__name__:
-        reason = f"{service.primary_hostname} refuses ({error.message.splitlines()[0]})."
-        sys.exit(f"{reason} Key in .env? Azurite with --skipApiVersionCheck?")
-    return f"{service.primary_hostname} cannot be reached. Is Azurite running?"
+        sys.exit(f"{host} refuses ({error.message.splitlines()[0]}). Is the key in .env right?")
+    return f"{host} cannot be reached. Is Azurite running?"
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def main():
         load_dotenv(encoding="utf-8-sig")
         setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
         service = QueueServiceClient.from_connection_string(setting, **CALL)
-        if "<" in setting or not setting.isascii() or len(service.account_name or "") > 24:
+        if "<" in setting or not setting.isascii() or len(service.primary_hostname) > 85:
             raise ValueError("A part of it is a placeholder or wrong.")
     except (OSError, ValueError) as error:
         sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {error} Copy .env.example to .env.")
@@ -78,8 +78,8 @@ def main():
             print(f"[Requestor] {kind} received: {text}")  # a line break shows as \n
         else:
             print("[Requestor] Timed out waiting for a reply.")
-    except (AzureError, SyntaxError) as error:  # the latter: a proxy sent a page, not XML
-        print(f"[Requestor] {explain(error, service)}", file=sys.stderr)
+    except (AzureError, SyntaxError, TypeError, ValueError) as error:  # no answer, or a proxy's
+        print(f"[Requestor] {explain(error, service.primary_hostname)}", file=sys.stderr)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # not even a second Ctrl+C leaves it behind
         if tidy:
@@ -87,7 +87,7 @@ def main():
                 with contextlib.suppress(ResourceNotFoundError):  # a second try finds it gone
                     reply_queue.delete_queue()  # before the print, for that can fail, too
                 print("[Requestor] Deleting reply queue.")
-            except AzureError:
+            except (AzureError, SyntaxError, TypeError, ValueError):
                 print("[Requestor] The reply queue may be left. Delete it.", file=sys.stderr)
     sys.exit(0 if reply and "result" in reply else 1)
 
@@ -105,7 +105,7 @@ def create(queue):
             time.sleep(2)
 
 
-def explain(error, service):
+def explain(error, host):
     """Return a line on what went wrong with storage; exit with it if trying again cannot help."""
     code, status = getattr(error, "error_code", None), getattr(error, "status_code", None) or 0
     if code in ("MessageNotFound", "PopReceiptMismatch"):
@@ -113,9 +113,8 @@ def explain(error, service):
     if code in ("QueueNotFound", "QueueBeingDeleted"):
         return "A queue is gone. The next try creates it."
     if 400 <= status < 500 and status not in (408, 429) or "Signing" in type(error).__name__:
-        reason = f"{service.primary_hostname} refuses ({error.message.splitlines()[0]})."
-        sys.exit(f"{reason} Key in .env? Azurite with --skipApiVersionCheck?")
-    return f"{service.primary_hostname} cannot be reached. Is Azurite running?"
+        sys.exit(f"{host} refuses ({error.message.splitlines()[0]}). Is the key in .env right?")
+    return f"{host} cannot be reached. Is Azurite running?"
 
 
 if __name__ == "__main__":

@@ -37,6 +37,12 @@ FAULTS = {
         {"Content-Type": "text/html"},
         b"<p>Log in<br>",
     ),
+    "503 in Shift_JIS": lambda forward: (503, {"Content-Type": "text/html"}, b"<p>\x82\xa0"),
+    "503 in JSON": lambda forward: (
+        503,
+        {"Content-Type": "application/json"},
+        b'{"error": {"code": 1}}',
+    ),
     "503 without a body": lambda forward: (503, {}, b""),
     "429": lambda forward: error(429, "TooManyRequests"),
     "cut": lambda forward: None,
@@ -78,7 +84,7 @@ def test_poller_says_so_goes_on_and_loses_nothing(start, altered, storage, azuri
             assert printed(terminal).count("Fully processed message received: ") >= 3
 
 
-@pytest.mark.parametrize("fault", ["503", "200 of a company proxy"])
+@pytest.mark.parametrize("fault", ["503", "200 of a company proxy", "503 in Shift_JIS"])
 @pytest.mark.parametrize("script", POLLERS)
 def test_poller_says_once_that_it_cannot_receive(start, storage, azurite, script, fault):
     calls = []
@@ -95,7 +101,7 @@ def test_poller_says_once_that_it_cannot_receive(start, storage, azurite, script
         assert printed(terminal).count("cannot be reached") == 1
 
 
-@pytest.mark.parametrize("fault", ["503", "200 of a company proxy"])
+@pytest.mark.parametrize("fault", ["503", "200 of a company proxy", "503 in Shift_JIS"])
 def test_requestor_that_cannot_receive_says_so_and_tidies_up(run, storage, azurite, fault):
     def intercept(method, path, forward):
         return FAULTS[fault](forward) if method == "GET" else forward()
@@ -105,6 +111,39 @@ def test_requestor_that_cannot_receive_says_so_and_tidies_up(run, storage, azuri
     assert result.returncode == 1
     assert "cannot be reached. Is Azurite running?" in result.err
     assert result.out.endswith("[Requestor] Deleting reply queue.\n")
+
+
+@pytest.mark.parametrize("fault", ["503 in Shift_JIS", "503 in JSON"])
+def test_request_is_not_bad_because_its_reply_cannot_be_sent(start, storage, azurite, fault):
+    failed = []
+
+    def intercept(method, path, forward):
+        if method == "POST" and "/reply-queue-" in path and not failed:
+            failed.append(path)
+            return FAULTS[fault](forward)
+        return forward()
+
+    queue_of(storage, QUEUES["replier.py"][1])
+    send(storage, "request-queue", REQUEST)
+    with proxy(azurite, intercept) as port:
+        terminal = start("replier.py", **{NAME: via(port, storage)})
+        terminal.expect_exact("[Replier] 127.0.0.1")
+        assert printed(terminal).count("moved to") == 0
+    assert depth(storage, "request-queue") == 1
+
+
+def test_producer_says_what_it_cannot_read(run, storage, azurite, tmp_path):
+    file = tmp_path / "orders.jsonl"
+    file.write_text(ORDER)
+
+    def intercept(method, path, forward):
+        return FAULTS["503 in Shift_JIS"](forward) if method == "POST" else forward()
+
+    with proxy(azurite, intercept) as port:
+        result = run("pipe_producer.py", file, **{NAME: via(port, storage)})
+    assert result.returncode == 1
+    assert "cannot be reached" in result.err
+    assert "Cannot read" not in result.err
 
 
 @pytest.mark.parametrize("failing", [1, 3])
@@ -135,6 +174,8 @@ def test_one_shot_gets_through_one_fault(start, run, storage, azurite, script, f
         "cut in the middle of the response",
         "502 of a company proxy",
         "200 of a company proxy",
+        "503 in Shift_JIS",
+        "503 in JSON",
     ],
 )
 @pytest.mark.parametrize("script", SCRIPTS)

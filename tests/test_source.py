@@ -62,11 +62,11 @@ def common_part(pattern, scripts):
         (r"    wait, told = MIN_WAIT, None\n    while True:\n        try:\n", POLLERS),
         (r"            told = None\n            while True:\n", POLLERS),
         (
-            r"                    wait = MIN_WAIT\n.*?except \(AzureError, SyntaxError\) as [^\n]*\n"
-            r"            line = explain\(error, service\)\n            if line != told:\n",
+            r"                    wait = MIN_WAIT\n.*?except \(AzureError, [^\n]*\n"
+            r"            before, told = [^\n]*\n            if told != before:\n",
             POLLERS,
         ),
-        (r"            told = line\n            time.sleep\(MAX_WAIT\)\n", POLLERS),
+        (r"            time.sleep\(MAX_WAIT\)\n", POLLERS),
         (r"BATCH = .*?\nCALL = [^\n]*\n", POLLERS),
         (r"RETRY = .*?\nCALL = [^\n]*\n", ["pipe_producer.py", "requestor.py"]),
         (r"except ImportError as error:\n[^\n]*\nexcept KeyboardInterrupt:\n", SCRIPTS),
