@@ -20,9 +20,10 @@ from urllib.parse import unquote
 import pexpect
 import pytest
 from benchmark import edited
-from conftest import PROJECT, SCRIPTS, TIMEOUT
+from conftest import NAME, PROJECT, SCRIPTS, TIMEOUT, send, via
 from markdown_it import MarkdownIt
 from mdit_py_plugins.anchors import anchors_plugin
+from proxy import proxy
 
 LANGUAGES = ["README.md"] + ["README.ja.md"] * (PROJECT / "README.ja.md").exists()
 TERMINAL = re.compile(r"\*\*(?:Terminal|terminal|ターミナル) ?(\d)\*\*")
@@ -207,6 +208,26 @@ def test_every_command_transcript_and_snippet(reader):
             pytest.fail(
                 f"{step}\n{type(error).__name__}, the terminal shows:\n{reader.current.before}"
             )
+
+
+def test_resend_does_not_run_after_what_comes_back(storage, azurite, run, tmp_path):
+    (text,) = [text for what, text, _ in steps("README.md") if text.startswith("# resend.py\n")]
+    text, count = re.subn(r"return base64.*", "return text", text)
+    assert count == 1
+    (tmp_path / "resend.py").write_text(text)
+    send(storage, "queue-validate-poison", *["bad"] * 3)
+    storage.service.create_queue("queue-validate")
+    moved = []
+
+    def intercept(method, path, forward):
+        if method == "POST" and "/queue-validate/messages" in path and len(moved) < 50:
+            moved.append(path)  # as a filter does that still takes it for bad
+            send(storage, "queue-validate-poison", "bad")
+        return forward()
+
+    with proxy(azurite, intercept) as port:
+        result = run("resend.py", folder=tmp_path, **{NAME: via(port, storage)})
+    assert result.out.splitlines() == ["Sent back: bad"] * 3
 
 
 def blocks(name):
