@@ -30,7 +30,7 @@ CALL = {"connection_timeout": 1.8, "read_timeout": 1.8, "retry_policy": RETRY}  
 
 
 def check(lines, path):
-    """Yield each line that is not blank; exit if one does not fit into a message."""
+    """Yield each line that is not blank; exit if one cannot be read, or fits into no message."""
     try:
         for number, line in enumerate(lines, 1):
             text = line.rstrip("\n")
