@@ -264,11 +264,13 @@ def long_queue(connection, count, values):
     fill(service, REPLY_QUEUE, [])
     programs = [(name, script(name), queues) for name, queues in QUEUES.items()]
     programs.insert(1, ("one", bare(connection, 1, *names), names))
-    for title, command, (source, *_) in programs:
+    for title, command, (source, *targets) in programs:
         fill(service, source, [request] * count if title == "replier.py" else orders(count))
         rate, peak = drain(command, connection, source)
         values["long " + title].append(rate)
         values["peak " + title].append(peak)
+        for target in targets:
+            check(service, target, count)
         for queue in service.list_queues():
             service.get_queue_client(queue).clear_messages()
 
