@@ -31,7 +31,7 @@ ROUND_TRIP = 0.02  # seconds, added by a proxy, as the way to a real account doe
 COPIES = (1, 2, 4, 8)
 # Orders for each copy, two full batches: Azurite's calls take longer the more messages it holds.
 EACH = 64
-PORTION = 100  # orders; small, for a virtual machine is now faster, now slower, by a third
+TURN = 1.0  # seconds; short, for a virtual machine is now faster, now slower, by a third
 FLOW = 0.1  # seconds from order to order while orders flow
 TIMEOUT = 600  # seconds until a measurement is given up
 QUEUES = {
@@ -122,13 +122,13 @@ def watch(process, pattern):
     return lines
 
 
-def until(condition):
-    """Wait until the condition is true."""
+def until(condition, pause=0.002):
+    """Wait until the condition, looked at after each pause (seconds), is true."""
     deadline = time.monotonic() + TIMEOUT
     while not condition():
         if time.monotonic() > deadline:
             sys.exit(f"A measurement did not end within {TIMEOUT} s.")
-        time.sleep(0.002)
+        time.sleep(pause)
 
 
 def connect(connection):
@@ -177,22 +177,61 @@ def drain(command, connection, source, copies=1, gate=None):
     """
     import psutil
 
-    service, peak, gate = connect(connection), 0, gate or threading.Event()
+    service, gate = connect(connection), gate or threading.Event()
     gate.clear()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         paths = [Path(folder, str(n)) for n in range(copies)]
         files = [stack.enter_context(open(path, "wb")) for path in paths]
         processes = [stack.enter_context(running(command, connection, file)) for file in files]
         until(lambda: all(path.stat().st_size for path in paths))
-        began, count = time.perf_counter(), depth(service, source)
+        count, peaks = depth(service, source), []
+
+        def drained():
+            peaks.extend(psutil.Process(x.pid).memory_info().rss / 2**20 for x in processes)
+            return not depth(service, source)
+
+        began = time.perf_counter()
         gate.set()
-        left = count
-        while left:
-            time.sleep(0.02)
-            left = depth(service, source)
-            for process in processes:
-                peak = max(peak, psutil.Process(process.pid).memory_info().rss / 2**20)
-        return count / (time.perf_counter() - began), peak
+        until(drained, 0.02)
+        return count / (time.perf_counter() - began), max(peaks)
+
+
+def in_turns(connection, count, programs):
+    """Let each program (title, command, its two queues) drain count orders; yield titles and orders/s.
+
+    All but one are suspended, and TURN by TURN it is another one's: so each sees the same machine.
+    """
+    import psutil
+
+    service, working, seconds = connect(connection), [], Counter()
+    with contextlib.ExitStack() as stack:
+        for title, command, (source, target) in programs:
+            fill(service, source, [])
+            fill(service, target, [])
+            process = stack.enter_context(running(command, connection))
+            lines = watch(process, "Waiting for")
+            until(lambda lines=lines: lines)
+            process = psutil.Process(process.pid)
+            process.suspend()
+            working.append((title, process, source))
+        for _, _, source in working:
+            fill(service, source, orders(count))
+
+        def turn():
+            title, process, source = program = working.pop(0)
+            began = time.perf_counter()
+            process.resume()
+            until(lambda: not depth(service, source) or time.perf_counter() > began + TURN, 0.02)
+            process.suspend()
+            seconds[title] += time.perf_counter() - began
+            if depth(service, source):
+                working.append(program)
+            return not working
+
+        until(turn, 0)
+    for title, _, (_, target) in programs:
+        check(service, target, count)
+        yield title, count / seconds[title]
 
 
 def reply_time(connection):
@@ -238,27 +277,20 @@ def latency(connection, requests, idle, values):
         values["pipeline busy"] += passages(connection, finals, orders(requests * 10))
 
 
-def short_queue(connection, count, values):
-    """Let each filter and a bare loop drain count orders, PORTION at a time and in turns.
-
-    Azurite holds no other messages meanwhile, and so is fast: a script's own lines weigh the more.
-    From portion to portion another one comes first.
-    """
-    service, names = connect(connection), QUEUES["filter_validate.py"]
-    programs = [(name, script(name), QUEUES[name]) for name in list(QUEUES)[:2]]
-    programs.insert(1, ("bare", bare(connection, 32, *names), names))
-    for begin in range(0, count, PORTION):
-        portion = orders(count)[begin : begin + PORTION]
-        for title, command, (source, target) in programs:
-            fill(service, target, [])
-            fill(service, source, portion)
-            values["short " + title].append(drain(command, connection, source)[0])
-            check(service, target, len(portion))
-        programs.append(programs.pop(0))
+def beside_bare(connection, count, values):
+    """Let each filter drain count orders, in turns with a bare loop that drains as many."""
+    names = ("bare-source", "bare-target")
+    for name in list(QUEUES)[:2]:
+        programs = [
+            ("turns " + name, script(name), QUEUES[name]),
+            ("turns bare " + name, bare(connection, 32, *names), names),
+        ]
+        for title, rate in in_turns(connection, count, programs):
+            values[title].append(rate)
 
 
-def long_queue(connection, count, values):
-    """Let each poller, and a loop that receives one message a call, drain count messages at a time."""
+def alone(connection, count, values):
+    """Let each poller, and a loop that receives one message a call, drain count messages alone."""
     service, names = connect(connection), QUEUES["filter_validate.py"]
     request = json.dumps({"payload": "x", "reply_to": REPLY_QUEUE, "correlation_id": "1"})
     fill(service, REPLY_QUEUE, [])
@@ -267,7 +299,7 @@ def long_queue(connection, count, values):
     for title, command, (source, *targets) in programs:
         fill(service, source, [request] * count if title == "replier.py" else orders(count))
         rate, peak = drain(command, connection, source)
-        values["long " + title].append(rate)
+        values["alone " + title].append(rate)
         values["peak " + title].append(peak)
         for target in targets:
             check(service, target, count)
@@ -368,10 +400,10 @@ def rows(values):
     yield row("pipeline, idle before", "pipeline idle", "s", 2, goal="1.0 s, worst 1.8 s")
     yield row("pipeline, busy", "pipeline busy", "s", 2, goal="0.3 s")
     for name in list(QUEUES)[:2]:
-        beside = ("bare loop", "short bare")
-        yield row(f"{name}, short queue", "short " + name, "orders/s", 0, beside, "ratio 0.9", min)
-        beside = ("one a call", "long one")
-        yield row(f"{name}, long queue", "long " + name, "orders/s", 0, beside, "ratio 1.6", min)
+        beside = ("bare loop", "turns bare " + name)
+        yield row(f"{name}, in turns", "turns " + name, "orders/s", 0, beside, "ratio 0.9", min)
+        beside = ("one a call", "alone one")
+        yield row(f"{name}, alone", "alone " + name, "orders/s", 0, beside, "ratio 1.6", min)
     for n in COPIES[1:]:
         goal = {4: "ratio 3.2", 8: "ratio 5.5"}.get(n, "")
         beside = ("1 copy", "copies 1")
@@ -416,8 +448,8 @@ def measure(options, port):
         latency(connection, options.requests, (options.seconds / 2, options.seconds), values)
         for number in range(1, options.rounds + 1):
             step(f"round {number} of {options.rounds}: orders/s of a filter, and memory")
-            short_queue(connection, options.orders, values)
-            long_queue(connection, options.orders, values)
+            beside_bare(connection, options.orders, values)
+            alone(connection, options.orders, values)
             step(f"round {number} of {options.rounds}: copies and threads, 20 ms away")
             delay[0] = ROUND_TRIP
             scaling(connection, far, gate, min(EACH, options.orders), values)
