@@ -199,7 +199,8 @@ def drain(command, connection, source, copies=1, gate=None):
 def in_turns(connection, count, programs):
     """Let each program (title, command, its two queues) drain count orders; yield titles and orders/s.
 
-    All but one are suspended, and TURN by TURN it is another one's: so each sees the same machine.
+    Only one of them works at a time, for one TURN, while the others are suspended: so all see the
+    same machine.
     """
     import psutil
 
@@ -502,8 +503,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        environment.enter()
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit("Stopped.")
+    environment.run(main)

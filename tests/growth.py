@@ -105,8 +105,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        environment.enter()
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit("Stopped.")
+    environment.run(main)

@@ -20,7 +20,7 @@ from urllib.parse import unquote
 import pexpect
 import pytest
 from benchmark import edited
-from conftest import NAME, PROJECT, SCRIPTS, TIMEOUT, send, via
+from conftest import NAME, PROJECT, SCRIPTS, TIMEOUT, depth, send, via
 from markdown_it import MarkdownIt
 from mdit_py_plugins.anchors import anchors_plugin
 from proxy import proxy
@@ -210,9 +210,14 @@ def test_every_command_transcript_and_snippet(reader):
             )
 
 
+def snippet(name):
+    """Return the text of the README's snippet with this file name in its first line."""
+    (text,) = [text for what, text, _ in steps("README.md") if text.startswith(f"# {name}\n")]
+    return text
+
+
 def test_resend_does_not_run_after_what_comes_back(storage, azurite, run, tmp_path):
-    (text,) = [text for what, text, _ in steps("README.md") if text.startswith("# resend.py\n")]
-    text, count = re.subn(r"return base64.*", "return text", text)
+    text, count = re.subn(r"return base64.*", "return text", snippet("resend.py"))
     assert count == 1
     (tmp_path / "resend.py").write_text(text)
     send(storage, "queue-validate-poison", *["bad"] * 3)
@@ -228,6 +233,23 @@ def test_resend_does_not_run_after_what_comes_back(storage, azurite, run, tmp_pa
     with proxy(azurite, intercept) as port:
         result = run("resend.py", folder=tmp_path, **{NAME: via(port, storage)})
     assert result.out.splitlines() == ["Sent back: bad"] * 3
+
+
+def test_resend_and_peek_do_not_see_what_resend_left(storage, run, tmp_path):
+    for name in ("resend.py", "peek.py"):
+        (tmp_path / name).write_text(snippet(name))
+    send(storage, "queue-validate-poison", "hello")
+    results = [
+        run(name, *arguments, folder=tmp_path)
+        for name, *arguments in [
+            ("peek.py", "queue-validate-poison"),
+            ("resend.py",),
+            ("resend.py",),
+            ("peek.py", "queue-validate-poison"),
+        ]
+    ]
+    assert [result.out[-6:] for result in results] == ["hello\n", "hello\n", "", ""]
+    assert depth(storage, "queue-validate-poison") == 1
 
 
 def blocks(name):
