@@ -30,7 +30,7 @@ def main():
         print(
             f"Azurite listens on http://127.0.0.1:{port}. Leave this terminal open; Ctrl+C stops it."
         )
-        print(f"Its data outlive it, in {folder}", flush=True)
+        print(f"It keeps its data in {folder}", flush=True)
         process.wait()
         print(f"Azurite ended by itself, with exit code {process.returncode}.")
         return 1
