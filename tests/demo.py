@@ -36,7 +36,8 @@ COLORS = {  # ANSI escape sequences
     "requestor": "\033[36m",
 }
 NEXT = """
-What next: run the scripts yourself, each in a terminal of its own (see README.md).
+What next: run the scripts yourself, each in a terminal of its own.
+Chapter 3 of README.md says how (in Japanese: README.ja.md).
 Terminal 0: python tests/azurite.py
 The tests:  python tests/run.py"""
 

@@ -92,13 +92,13 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         azurite, port = emulator.start(Path(folder))
         try:
-            print(f"KiB after {options.first} and after {options.messages} messages", flush=True)
+            print(f"KiB after {options.first} and {options.messages} messages; ratio", flush=True)
             for script in QUEUES:
                 connection = emulator.connection_string(port)
                 before, after = measure(script, connection, options.first, options.messages)
                 grown = grown or after > before * LIMIT
                 title = script[:-3].replace("_", " ")
-                print(f"{title:<16} {before:>7} {after / before:>6.3f} {after:>7}", flush=True)
+                print(f"{title:<16} {before:>7} {after:>7} {after / before:>6.3f}", flush=True)
         finally:
             emulator.stop(azurite)
     return 1 if grown else 0
