@@ -7,6 +7,7 @@ shows, `json` a line typed into the running script, `diff` an edit of the script
 in bold makes it the current one, and "Press Ctrl+C in terminal 1" is done and does so, too.
 """
 
+import datetime
 import re
 import shutil
 import socket
@@ -20,7 +21,7 @@ from urllib.parse import unquote
 import pexpect
 import pytest
 from benchmark import edited
-from conftest import NAME, PROJECT, SCRIPTS, TIMEOUT, depth, send, via
+from conftest import NAME, PROJECT, SCRIPTS, TIMEOUT, depth, send, via, wait_until
 from markdown_it import MarkdownIt
 from mdit_py_plugins.anchors import anchors_plugin
 from proxy import proxy
@@ -250,6 +251,20 @@ def test_resend_and_peek_do_not_see_what_resend_left(storage, run, tmp_path):
     ]
     assert [result.out[-6:] for result in results] == ["hello\n", "hello\n", "", ""]
     assert depth(storage, "queue-validate-poison") == 1
+
+
+def test_watch_shows_the_oldest_message_even_if_it_is_not_the_next(storage, run, tmp_path):
+    (tmp_path / "watch.py").write_text(snippet("watch.py"))
+    send(storage, "queue-enrich", "old")
+    queue = storage.service.get_queue_client("queue-enrich")
+    for _ in range(2):
+        assert wait_until(lambda: list(queue.receive_messages(visibility_timeout=2)))
+    send(storage, "queue-enrich", "new")
+    assert wait_until(lambda: len(queue.peek_messages(2)) == 2)
+    oldest = min(msg.inserted_on for msg in queue.peek_messages(2))
+    age = (datetime.datetime.now(datetime.timezone.utc) - oldest).total_seconds()
+    shown = run("watch.py", folder=tmp_path).out
+    assert int(re.fullmatch(r"queue-enrich +2 messages, oldest (\d+) s\n", shown)[1]) > age - 1
 
 
 def blocks(name):
