@@ -37,8 +37,7 @@ def parse(msg):
         raise ValueError(f"it was delivered {msg.dequeue_count} times")
     if msg.content.startswith(("ey", "ew")):  # '{' in Base64
         raise ValueError("it looks like Base64; send plain text instead")
-    data = json.loads(msg.content)
-    if not isinstance(data, dict):
+    if not isinstance(data := json.loads(msg.content), dict):
         raise ValueError("it is not a JSON object")
     json.dumps(data, allow_nan=False)  # a ValueError if there is NaN or Infinity: that is not JSON
     return data
@@ -76,7 +75,8 @@ def main():
         if "<" in setting or not setting.isascii() or len(service.primary_hostname) > 85:
             raise ValueError("A part of it is a placeholder or wrong.")
     except (OSError, ValueError) as error:
-        sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {error} Copy .env.example to .env.")
+        why = str(error).split("http")[0]  # without the SDK's URL, which may hold a key
+        sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {why} Copy .env.example to .env.")
     names = (INPUT_QUEUE, OUTPUT_QUEUE, INPUT_QUEUE + "-poison")
     source, target, poison = map(service.get_queue_client, names)
     wait, told = MIN_WAIT, None
@@ -105,7 +105,7 @@ def explain(error, host):
     """Return a line on what went wrong with storage; exit with it if trying again cannot help."""
     code, status = getattr(error, "error_code", None), getattr(error, "status_code", None) or 0
     if code in ("MessageNotFound", "PopReceiptMismatch"):
-        return "Visibility timeout exceeded. The message may be processed twice."
+        return "Visibility timeout exceeded, or the message is gone. It may be processed twice."
     if code in ("QueueNotFound", "QueueBeingDeleted"):
         return "A queue is gone. The next try creates it."
     if 400 <= status < 500 and status not in (408, 429) or "Signing" in type(error).__name__:

@@ -38,7 +38,8 @@ def main():
         if "<" in setting or not setting.isascii() or len(service.primary_hostname) > 85:
             raise ValueError("A part of it is a placeholder or wrong.")
     except (OSError, ValueError) as error:
-        sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {error} Copy .env.example to .env.")
+        why = str(error).split("http")[0]  # without the SDK's URL, which may hold a key
+        sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {why} Copy .env.example to .env.")
     source = service.get_queue_client(INPUT_QUEUE)
     wait, told = MIN_WAIT, None
     while True:
@@ -65,7 +66,7 @@ def explain(error, host):
     """Return a line on what went wrong with storage; exit with it if trying again cannot help."""
     code, status = getattr(error, "error_code", None), getattr(error, "status_code", None) or 0
     if code in ("MessageNotFound", "PopReceiptMismatch"):
-        return "Visibility timeout exceeded. The message may be processed twice."
+        return "Visibility timeout exceeded, or the message is gone. It may be processed twice."
     if code in ("QueueNotFound", "QueueBeingDeleted"):
         return "A queue is gone. The next try creates it."
     if 400 <= status < 500 and status not in (408, 429) or "Signing" in type(error).__name__:

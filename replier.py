@@ -19,8 +19,7 @@ except KeyboardInterrupt:
     sys.exit(0)
 
 INPUT_QUEUE, REPLY_QUEUE = "request-queue", "reply-queue-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-MAX_MESSAGE_SIZE = 65536  # bytes, the most that a queue takes
-MAX_DEQUEUE_COUNT = 5  # deliveries, as in Azure Functions; what comes more often is bad
+MAX_MESSAGE_SIZE, MAX_DEQUEUE_COUNT = 65536, 5  # bytes; deliveries, as in Azure Functions
 BATCH = {"messages_per_page": 32, "visibility_timeout": 30}  # seconds; work over 0.9 s: take fewer
 MIN_WAIT, MAX_WAIT = 0.05, 0.5  # seconds between looks into an empty queue; 5 saves 90 % of calls
 CALL = {"connection_timeout": 3, "read_timeout": 3, "retry_total": 0}  # seconds; main() retries
@@ -48,8 +47,7 @@ def parse(msg):
         raise ValueError(f"it was delivered {msg.dequeue_count} times")
     if msg.content.startswith(("ey", "ew")):  # '{' in Base64
         raise ValueError("it looks like Base64; send plain text instead")
-    data = json.loads(msg.content)
-    if not isinstance(data, dict):
+    if not isinstance(data := json.loads(msg.content), dict):
         raise ValueError("it is not a JSON object")
     json.dumps(data, allow_nan=False)  # a ValueError if there is NaN or Infinity: that is not JSON
     return data
@@ -70,7 +68,8 @@ def handle(msg, source, poison, service):
         try:
             service.get_queue_client(reply_to).send_message(json.dumps(reply))
             print(f"[Replier] Sent reply to '{reply_to}': {reply}")
-        except (ResourceExistsError, ResourceNotFoundError):  # it is being deleted, or was
+        except (ResourceExistsError, ResourceNotFoundError) as error:  # it is being deleted, or was
+            explain(error, service.primary_hostname)  # exits if it is not
             print(f"[Replier] Reply queue '{reply_to}' is gone. Discarding the request.")
     source.delete_message(msg)
 
@@ -84,7 +83,8 @@ def main():
         if "<" in setting or not setting.isascii() or len(service.primary_hostname) > 85:
             raise ValueError("A part of it is a placeholder or wrong.")
     except (OSError, ValueError) as error:
-        sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {error} Copy .env.example to .env.")
+        why = str(error).split("http")[0]  # without the SDK's URL, which may hold a key
+        sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {why} Copy .env.example to .env.")
     source, poison = map(service.get_queue_client, (INPUT_QUEUE, INPUT_QUEUE + "-poison"))
     wait, told = MIN_WAIT, None
     while True:
@@ -111,7 +111,7 @@ def explain(error, host):
     """Return a line on what went wrong with storage; exit with it if trying again cannot help."""
     code, status = getattr(error, "error_code", None), getattr(error, "status_code", None) or 0
     if code in ("MessageNotFound", "PopReceiptMismatch"):
-        return "Visibility timeout exceeded. The message may be processed twice."
+        return "Visibility timeout exceeded, or the message is gone. It may be processed twice."
     if code in ("QueueNotFound", "QueueBeingDeleted"):
         return "A queue is gone. The next try creates it."
     if 400 <= status < 500 and status not in (408, 429) or "Signing" in type(error).__name__:

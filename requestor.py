@@ -19,10 +19,9 @@ except KeyboardInterrupt:
     print("[Requestor] Stopped.", file=sys.stderr)
     sys.exit(130)
 
-REQUEST_QUEUE = "request-queue"
+REQUEST_QUEUE, MAX_MESSAGE_SIZE = "request-queue", 65536  # bytes, the most that a queue takes
 REPLY_TIMEOUT, POLL_INTERVAL = 50, 0.1  # seconds; the request lives no longer than the wait
 BATCH = {"messages_per_page": 32, "max_messages": 32, "visibility_timeout": 30}  # seconds
-MAX_MESSAGE_SIZE = 65536  # bytes, the most that a queue takes
 RETRY = LinearRetry(backoff=0.2, retry_total=1, random_jitter_range=0)  # seconds; 3.8 in all
 CALL = {"connection_timeout": 1.8, "read_timeout": 1.8, "retry_policy": RETRY}  # seconds
 
@@ -51,7 +50,8 @@ def main():
         if "<" in setting or not setting.isascii() or len(service.primary_hostname) > 85:
             raise ValueError("A part of it is a placeholder or wrong.")
     except (OSError, ValueError) as error:
-        sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {error} Copy .env.example to .env.")
+        why = str(error).split("http")[0]  # without the SDK's URL, which may hold a key
+        sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {why} Copy .env.example to .env.")
     request_queue = service.get_queue_client(REQUEST_QUEUE)
     reply_queue = service.get_queue_client(f"reply-queue-{uuid.uuid4()}")
     correlation_id = str(uuid.uuid4())
@@ -67,15 +67,16 @@ def main():
             create(reply_queue)
             print(f"[Requestor] Created reply queue: '{reply_queue.queue_name}'")
             print(f"[Requestor] Sending request with Correlation ID: {correlation_id}")
-            with contextlib.suppress(ResourceExistsError, ResourceNotFoundError):  # a queue is gone
+            try:
                 request_queue.send_message(json.dumps(request), time_to_live=REPLY_TIMEOUT)
                 print("[Requestor] Waiting for reply...")
                 reply = receive(reply_queue, correlation_id, time.monotonic() + REPLY_TIMEOUT)
-        text = str(reply.get("result", reply.get("error")))
+            except (ResourceExistsError, ResourceNotFoundError) as error:  # a queue is gone
+                explain(error, service.primary_hostname)  # exits if it is not
+        text = str(reply.get("result", reply.get("error")))  # a line break shows as \n
         text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in text)
         if reply:
-            kind = "Reply" if "result" in reply else "Error reply"
-            print(f"[Requestor] {kind} received: {text}")  # a line break shows as \n
+            print(f"[Requestor] {'Reply' if 'result' in reply else 'Error reply'} received: {text}")
         else:
             print("[Requestor] Timed out waiting for a reply.")
     except (AzureError, SyntaxError, TypeError, ValueError) as error:  # no answer, or a proxy's
@@ -109,7 +110,7 @@ def explain(error, host):
     """Return a line on what went wrong with storage; exit with it if trying again cannot help."""
     code, status = getattr(error, "error_code", None), getattr(error, "status_code", None) or 0
     if code in ("MessageNotFound", "PopReceiptMismatch"):
-        return "Visibility timeout exceeded. The message may be processed twice."
+        return "Visibility timeout exceeded, or the message is gone. It may be processed twice."
     if code in ("QueueNotFound", "QueueBeingDeleted"):
         return "A queue is gone. The next try creates it."
     if 400 <= status < 500 and status not in (408, 429) or "Signing" in type(error).__name__:

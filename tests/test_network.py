@@ -38,6 +38,7 @@ FAULTS = {
         b"<p>Log in<br>",
     ),
     "503 in Shift_JIS": lambda forward: (503, {"Content-Type": "text/html"}, b"<p>\x82\xa0"),
+    "503 in x-sjis": lambda forward: (503, {"Content-Type": "text/html; charset=x-sjis"}, b"<p>"),
     "503 in JSON": lambda forward: (
         503,
         {"Content-Type": "application/json"},
@@ -130,6 +131,36 @@ def test_request_is_not_bad_because_its_reply_cannot_be_sent(start, storage, azu
         terminal.expect_exact("[Replier] 127.0.0.1")
         assert printed(terminal).count("moved to") == 0
     assert depth(storage, "request-queue") == 1
+
+
+@pytest.mark.parametrize("status", [404, 409])
+def test_replier_keeps_the_request_if_a_proxy_refuses_its_reply(start, storage, azurite, status):
+    def intercept(method, path, forward):
+        if method == "POST" and "/reply-queue-" in path:
+            return status, {"Content-Type": "text/html"}, b"<p>Blocked"
+        return forward()
+
+    queue_of(storage, QUEUES["replier.py"][1])
+    send(storage, "request-queue", REQUEST)
+    with proxy(azurite, intercept) as port:
+        terminal = start("replier.py", **{NAME: via(port, storage)})
+        terminal.expect_exact("refuses (<p>Blocked). Is the key in .env right?")
+        assert printed(terminal).count("is gone") == 0
+    assert depth(storage, "request-queue") == 1
+
+
+@pytest.mark.parametrize("method, status", [("POST", 404), ("POST", 409), ("GET", 404)])
+def test_requestor_asks_once_if_a_proxy_refuses_the_call(run, storage, azurite, method, status):
+    def intercept(called, path, forward):
+        refused = called == method and "/messages" in path
+        return (status, {"Content-Type": "text/html"}, b"<p>Blocked") if refused else forward()
+
+    with proxy(azurite, intercept) as port:
+        result = run("requestor.py", **{NAME: via(port, storage)})
+    assert result.returncode == 1
+    assert result.out.count("Sending request") == 1
+    assert result.out.endswith("[Requestor] Deleting reply queue.\n")
+    assert "refuses (<p>Blocked). Is the key in .env right?" in result.err
 
 
 def test_producer_says_what_it_cannot_read(run, storage, azurite, tmp_path):

@@ -31,6 +31,8 @@ WRONG = {
     "name and key changed over": f"AccountName={KEY};AccountKey=name",
     "key as suffix": f"AccountName=x;AccountKey=QUFB;EndpointSuffix={KEY[:86]}",
     "key as endpoint": f"QueueEndpoint=http://{KEY};AccountName=x;AccountKey=QUFB",
+    "key as path of an endpoint without a host": f"QueueEndpoint=/{KEY};AccountName=x;AccountKey=QUFB",
+    "signature as endpoint": f"QueueEndpoint=?sv=2024-11-04&sig={KEY};AccountName=x;AccountKey=QUFB",
     "no endpoint's host": "QueueEndpoint=http:///x;AccountName=x;AccountKey=QUFB",
 }
 

@@ -122,7 +122,7 @@ def test_output_that_goes_nowhere_ends_in_one_line(variables, storage, script, r
     own = [line for line in output.splitlines() if "topped: [Errno" in line]
     assert len(own) == 1, output
     assert "Traceback" not in output
-    assert process.returncode != 0
+    assert process.returncode in (1, 120)  # 120 if Python, at its exit, cannot write either
     assert not [name for name in queues(storage) if name.startswith("reply-")]
 
 
