@@ -69,7 +69,7 @@ def handle(msg, source, poison, service):
             service.get_queue_client(reply_to).send_message(json.dumps(reply))
             print(f"[Replier] Sent reply to '{reply_to}': {reply}")
         except (ResourceExistsError, ResourceNotFoundError) as error:  # it is being deleted, or was
-            explain(error, service.primary_hostname)  # exits if it is not
+            explain(error, service.primary_hostname)  # exits unless it is gone
             print(f"[Replier] Reply queue '{reply_to}' is gone. Discarding the request.")
     source.delete_message(msg)
 

@@ -71,8 +71,8 @@ def main():
                 request_queue.send_message(json.dumps(request), time_to_live=REPLY_TIMEOUT)
                 print("[Requestor] Waiting for reply...")
                 reply = receive(reply_queue, correlation_id, time.monotonic() + REPLY_TIMEOUT)
-            except (ResourceExistsError, ResourceNotFoundError) as error:  # a queue is gone
-                explain(error, service.primary_hostname)  # exits if it is not
+            except (ResourceExistsError, ResourceNotFoundError) as error:
+                explain(error, service.primary_hostname)  # exits unless a queue is gone
         text = str(reply.get("result", reply.get("error")))  # a line break shows as \n
         text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in text)
         if reply:

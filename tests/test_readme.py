@@ -258,9 +258,9 @@ def test_watch_shows_the_oldest_message_even_if_it_is_not_the_next(storage, run,
     send(storage, "queue-enrich", "old")
     queue = storage.service.get_queue_client("queue-enrich")
     for _ in range(2):
-        assert wait_until(lambda: list(queue.receive_messages(visibility_timeout=2)))
+        wait_until(lambda: list(queue.receive_messages(visibility_timeout=2)))
     send(storage, "queue-enrich", "new")
-    assert wait_until(lambda: len(queue.peek_messages(2)) == 2)
+    wait_until(lambda: len(queue.peek_messages(2)) == 2)
     oldest = min(msg.inserted_on for msg in queue.peek_messages(2))
     age = (datetime.datetime.now(datetime.timezone.utc) - oldest).total_seconds()
     shown = run("watch.py", folder=tmp_path).out

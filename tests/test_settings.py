@@ -116,6 +116,15 @@ def test_environment_wins_over_the_env_file(run, storage, folder):
     assert queues(storage) == ["queue-validate"]
 
 
+@pytest.mark.parametrize("own, code", [(None, 0), ("corp", 1), ("corp,127.0.0.1", 0)])
+def test_no_proxy_of_env_example_counts_unless_the_environment_has_its_own(run, folder, own, code):
+    example = (PROJECT / ".env.example").read_text(encoding="ascii")
+    (folder / ".env").write_text(re.search("^NO_PROXY=.*\n", example, re.MULTILINE).group())
+    changes = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    changes.update(NO_PROXY=None, no_proxy=own)
+    assert run("pipe_producer.py", folder=folder, **changes).returncode == code
+
+
 def test_env_example_is_ascii_and_ready_to_use(run, folder):
     text = (PROJECT / ".env.example").read_text(encoding="ascii")
     (folder / ".env").write_text(text)
