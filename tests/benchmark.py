@@ -33,6 +33,7 @@ COPIES = (1, 2, 4, 8)
 EACH = 64
 TURN = 1.0  # seconds; short, for a virtual machine is now faster, now slower, by a third
 FLOW = 0.1  # seconds from order to order while orders flow
+MAX_WAIT = 0.5  # seconds between two looks of an idle poller
 TIMEOUT = 600  # seconds until a measurement is given up
 QUEUES = {
     "filter_validate.py": ("queue-validate", "queue-enrich"),
@@ -260,16 +261,33 @@ def passages(connection, finals, texts):
     return [times[1][order] - times[0][order] for order in times[0]]
 
 
+def shuffle(processes):
+    """Suspend the pollers and let each go on at a random moment.
+
+    Else each would look at its queue the same time after the one before it, in the whole run.
+    """
+    for process in processes:
+        process.suspend()
+    for process in random.sample(processes, len(processes)):
+        time.sleep(random.uniform(0, MAX_WAIT))
+        process.resume()
+
+
 def latency(connection, requests, idle, values):
     """Measure how long a request and an order take, after everything was idle and while it is busy."""
+    import psutil
+
     with contextlib.ExitStack() as stack:
+        pollers = []
         for name in QUEUES:
             process = stack.enter_context(running(script(name), connection))
             lines = watch(process, "Waiting for|Fully processed")
             until(lambda lines=lines: lines)
+            pollers.append(psutil.Process(process.pid))
             if name == "final_consumer.py":
                 finals = lines
         for _ in range(requests):
+            shuffle(pollers)
             time.sleep(random.uniform(*idle))
             values["reply idle"].append(reply_time(connection))
             values["pipeline idle"] += passages(connection, finals, orders(1))
@@ -473,7 +491,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--orders", type=int, default=2000, metavar="N")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
-    parser.add_argument("--requests", type=int, default=20, metavar="N")
+    parser.add_argument("--requests", type=int, default=40, metavar="N")
     parser.add_argument("--seconds", type=float, default=10, metavar="S", help="idle at most")
     parser.add_argument("--json", metavar="FILE", help="write all figures to this file, too")
     options = parser.parse_args()
