@@ -86,7 +86,7 @@ def main():
         if tidy:
             try:
                 with contextlib.suppress(ResourceNotFoundError):  # a second try finds it gone
-                    reply_queue.delete_queue()  # before the print, for that can fail, too
+                    reply_queue.delete_queue()  # before the print, which can fail, too
                 print("[Requestor] Deleting reply queue.")
             except (AzureError, SyntaxError, TypeError, ValueError):
                 print("[Requestor] The reply queue may be left. Delete it.", file=sys.stderr)
