@@ -33,7 +33,7 @@ COPIES = (1, 2, 4, 8)
 EACH = 64
 TURN = 1.0  # seconds; short, for a virtual machine is now faster, now slower, by a third
 FLOW = 0.1  # seconds from order to order while orders flow
-MAX_WAIT = 0.5  # seconds between two looks of an idle poller
+MAX_WAIT = 0.5  # seconds between two looks of an idle poller, as in the scripts
 TIMEOUT = 600  # seconds until a measurement is given up
 QUEUES = {
     "filter_validate.py": ("queue-validate", "queue-enrich"),
@@ -264,7 +264,7 @@ def passages(connection, finals, texts):
 def shuffle(processes):
     """Suspend the pollers and let each go on at a random moment.
 
-    Else each would look at its queue the same time after the one before it, in the whole run.
+    Else each would look at its queue about as long after the one before it, for dozens of orders.
     """
     for process in processes:
         process.suspend()

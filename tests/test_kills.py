@@ -112,3 +112,15 @@ def test_work_that_outlasts_the_visibility_timeout_doubles_but_loses_nothing(
     assert [terminal.proc.poll() for terminal in terminals] == [None, None]
     line = "Visibility timeout exceeded, or the message is gone. It may be processed twice."
     assert line in "".join(map(printed, terminals))
+
+
+def test_late_script_deletes_what_nobody_received_again(start, altered, storage):
+    slow = "    time.sleep(4)\n    source.delete_message(msg)\n"
+    folder = altered("filter_validate.py", *SHORT, "    source.delete_message(msg)\n", slow)
+    send(storage, "queue-validate", '{"amount": 1}')
+    terminal = start("filter_validate.py", folder=folder)
+    terminal.expect_exact("Validation successful.")
+    wait_until(lambda: queue_of(storage, "queue-validate").peek_messages())  # the 2 s have passed
+    wait_until(lambda: depth(storage, "queue-validate") == 0)
+    assert take(storage, "queue-enrich") == ['{"amount": 1}']
+    assert printed(terminal).count("Visibility timeout exceeded") == 0
