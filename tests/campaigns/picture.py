@@ -6,11 +6,13 @@ FILE is .github/demo.svg unless given. Lines are cut at WIDTH, and most orders a
 import io
 import subprocess
 import sys
+from pathlib import Path
 
-import environment
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the support package
+from support import environment, topology
 
 WIDTH = 120  # characters
-FILE = environment.PROJECT / ".github" / "demo.svg"
+FILE = topology.PROJECT / ".github" / "demo.svg"
 STYLES = {
     "pipe_producer": "cyan",
     "filter_validate": "yellow",
@@ -34,7 +36,7 @@ def main():
     from rich.console import Console
     from rich.text import Text
 
-    command = [sys.executable, str(environment.PROJECT / "tests" / "demo.py")]
+    command = [sys.executable, str(topology.PROJECT / "tests" / "demo.py")]
     demo = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", check=False)
     console = Console(record=True, width=WIDTH, file=io.StringIO())
     for line in ["$ python tests/demo.py", *shown(demo.stdout.splitlines())]:

@@ -25,7 +25,8 @@ from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import environment
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the support package
+from support import emulator, environment, topology
 
 ROUND_TRIP = 0.02  # seconds, added by a proxy, as the way to a real account does
 COPIES = (1, 2, 4, 8)
@@ -74,10 +75,10 @@ def edited(text, diff):
 
 def threaded(folder):
     """Return the path of a filter_validate.py in folder that has the README's pool of threads."""
-    readme = (environment.PROJECT / "README.md").read_text(encoding="utf-8")
+    readme = (topology.PROJECT / "README.md").read_text(encoding="utf-8")
     (diff,) = re.findall(r"^```diff\n([^`]*ThreadPoolExecutor[^`]*)```", readme, re.M)
     path = Path(folder, "filter_validate.py")
-    source = (environment.PROJECT / path.name).read_text(encoding="utf-8")
+    source = (topology.PROJECT / path.name).read_text(encoding="utf-8")
     path.write_text(edited(source, diff), encoding="utf-8")
     return [path]
 
@@ -89,7 +90,7 @@ def bare(connection, batch, *names):
 
 def script(name):
     """Return the command of a script of the project."""
-    return [environment.PROJECT / name]
+    return [topology.PROJECT / name]
 
 
 @contextlib.contextmanager
@@ -445,8 +446,7 @@ def rows(values):
 
 def measure(options, port):
     """Return all figures: a dict of titles to lists of numbers."""
-    import emulator
-    from proxy import proxy
+    from support.proxy import proxy
 
     values, calls, delay, gate = defaultdict(list), defaultdict(list), [0], threading.Event()
     connection = emulator.connection_string(port)
@@ -483,7 +483,6 @@ def measure(options, port):
 
 def main():
     """Measure and print; return the exit code."""
-    import emulator
     import rich.box
     from rich.console import Console
     from rich.table import Table

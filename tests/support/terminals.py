@@ -1,0 +1,42 @@
+"""Processes as in a terminal: lines to expect of them, and Ctrl+C."""
+
+import io
+import signal
+
+from support.topology import TIMEOUT
+
+
+def spawn(command, variables=None, timeout=TIMEOUT):
+    """Start a command line; return pexpect's process, whose .log.getvalue() is all it printed so far.
+
+    timeout: seconds that expect() waits.
+    """
+    from pexpect.popen_spawn import PopenSpawn
+
+    log = io.StringIO()
+    process = PopenSpawn(command, timeout=timeout, env=variables, encoding="utf-8", logfile=log)
+    process.log = log
+    return process
+
+
+def interrupt(process):
+    """Press Ctrl+C in the process's terminal; return (what it printed since then, exit code).
+
+    As a person does, press once more if nothing happens: Python drops a KeyboardInterrupt that is
+    raised in a finalizer, such as the one of each HTTP response (seen once in some thousand times).
+    """
+    import pexpect
+
+    process.kill(signal.SIGINT)
+    if process.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=5):
+        process.kill(signal.SIGINT)
+        process.expect(pexpect.EOF)
+    return process.before.replace("\r\n", "\n"), process.proc.wait(timeout=TIMEOUT)
+
+
+def printed(process):
+    """Kill the process if it still runs; return all that it has printed."""
+    process.proc.kill()
+    process.proc.wait()
+    process.read()
+    return process.log.getvalue()
