@@ -1,28 +1,46 @@
-"""Terminal 0 of the workshop: the emulator that .env.example is made for, until Ctrl+C.
+"""Terminal 0 of the workshop: the emulator that .env.example is made for, until Ctrl+C."""
 
-python tests/azurite.py [PORT [FOLDER]]    FOLDER is where it keeps its data
-"""
-
+import argparse
 import sys
 from pathlib import Path
 
 from support import emulator, environment
 
-PORT = 10001
+PORT = 10001  # that of .env.example
+WAYS_OUT = {  # a word of Azurite's when it does not start: what to do about it
+    "EADDRINUSE": "Port {port} is in use. Is Azurite running in another terminal? Use that one,\n"
+    "or stop it first; one from elsewhere needs --skipApiVersionCheck.",
+    "EACCES": "The system does not give away port {port}. Take another, and put it into .env, too:\n"
+    "python tests/azurite.py 20001",
+    "JSON": "A data file is broken. Delete this folder; its messages go with it: {folder}",
+}
+
+
+def read_arguments():
+    """Return the arguments of the command line: port and folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("port", nargs="?", type=int, default=PORT, help=f"{PORT} unless given")
+    parser.add_argument("folder", nargs="?", type=Path, help="where it keeps its data")
+    return parser.parse_args()
 
 
 def main():
     """Run Azurite in the foreground; return the exit code."""
-    port = int(sys.argv[1]) if len(sys.argv) > 1 else PORT
-    folder = Path(sys.argv[2] if len(sys.argv) > 2 else Path(sys.prefix, "azurite", "data"))
+    arguments = read_arguments()
+    port = arguments.port
+    folder = arguments.folder or Path(sys.prefix, "azurite", "data")
+    folder = folder / f"port-{port}"  # two in one folder would overwrite each other's messages
     try:
         process, port = emulator.start(folder, port)
+    except OSError as error:
+        print(f"Azurite cannot keep its data in {folder}: {error.strerror}.")
+        print(f"Name another folder: python tests/azurite.py {port} FOLDER")
+        return 1
     except RuntimeError as error:
-        if "EADDRINUSE" in str(error):
-            print(f"Port {port} is in use. Is Azurite running in another terminal? Use that one,")
-            print("or stop it first; one from elsewhere needs --skipApiVersionCheck.")
-        else:
-            print(f"Azurite did not start: {error}")
+        print(f"Azurite did not start: {error}")
+        for word, way_out in WAYS_OUT.items():
+            if word in str(error):
+                print(way_out.format(port=port, folder=folder))
         return 1
     try:
         print(
@@ -40,4 +58,5 @@ def main():
 
 
 if __name__ == "__main__":
+    read_arguments()  # a mistake in them is said before anything is installed
     environment.run(main)

@@ -3,7 +3,9 @@
 import base64
 import itertools
 import os
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -73,6 +75,13 @@ def start(variables, storage):
 def altered(tmp_path):
     """Return altered(script, old, new, ...): a folder with a copy of the script, each old made new."""
     return lambda script, *changes: scripts.edited(script, tmp_path, *changes)
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A copy of the project, without its virtual environment, .env and .git."""
+    ignored = shutil.ignore_patterns("venv", ".env", ".git", "__pycache__")
+    return Path(shutil.copytree(str(PROJECT), str(tmp_path / "clone"), ignore=ignored))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Azurite's queue service as a process: start it, stop it, and the connection string to reach it."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,13 @@ def connection_string(port, account=ACCOUNT, key=KEY):
         f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};"
         f"QueueEndpoint={endpoint};"
     )
+
+
+def free_port():
+    """Return a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def start(folder, port=0, accounts=None, check_api_version=False):

