@@ -6,8 +6,8 @@ import sys
 
 from support import environment, topology
 
-# More workers than cores, for most tests wait.
-DEFAULTS = ["-n", "4", "--dist", "worksteal", "-q"]
+# More workers than cores, for most tests wait; one test at a time, in order, for the slow ones first.
+DEFAULTS = ["-n", "4", "--maxschedchunk", "1", "-q"]
 
 
 def main():

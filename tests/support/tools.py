@@ -25,7 +25,7 @@ def run_tool(path, *arguments, python=sys.executable, cwd=None, **changes):
         timeout=TOOL_TIMEOUT,
         check=False,
     )
-    rows = re.findall(r"^([a-z]+(?: [a-z]+)*)  +(\S+)$", result.stdout, re.MULTILINE)
+    rows = re.findall(r"^([a-z]+(?: [a-z]+)*) +(\S+)$", result.stdout, re.MULTILINE)
     result.table = dict(rows)
     assert "Traceback" not in result.stdout, result.stdout
     return result
