@@ -64,3 +64,16 @@ def test_the_demo_says_what_a_filter_loses(clone):
 def test_growth_of_memory_is_measured():
     result = chaos(PROJECT, "--orders", "50", "--growth")
     assert -50 < int(result.table["growth in per cent"]) < 50, result.stdout
+
+
+@pytest.mark.slow
+def test_the_benchmark_measures_each_row_and_says_which_goal_is_missed():
+    path = PROJECT / "tests" / "campaigns" / "benchmark.py"
+    result = run_tool(path, "--rounds", 1, "--orders", 8, "--seconds", 0.5)
+    rows = [line.split("|")[1:-1] for line in result.stdout.splitlines() if line.startswith("| ")]
+    reached = [row[-1].strip() for row in rows]
+    assert (reached[0], len(rows)) == ("reached", 10), result.stdout
+    assert set(reached[1:]) <= {"yes", "NO", ""}
+    assert reached.count("") == 4  # the copies and the calls, which have no goal
+    assert result.returncode == ("NO" in reached)
+    assert all(float(row[1].split()[0]) > 0 for row in rows[1:])
