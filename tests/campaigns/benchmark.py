@@ -30,7 +30,7 @@ from support.proxy import proxy
 from support.topology import POLLERS, QUEUES
 
 ROUND_TRIP = 0.02  # seconds, added by a proxy, as the way to a real account does
-COPIES = (1, 2, 4, 8)
+COPIES = (1, 2, 4)
 MAX_WAIT = 0.5  # seconds between two looks of an idle poller, as in the scripts
 TIMEOUT = 600  # seconds until a measurement is given up
 FILTER = "filter_validate.py"
