@@ -1,125 +1,130 @@
-"""Filter A: queue-validate -> [filter_validate.py] -> queue-enrich, if the amount is above 0."""
+"""Filter A: check each order, and pass on the valid ones.
 
-import contextlib
+queue-validate -> [python filter_validate.py] -> queue-enrich
+
+The queues are in Azure Storage, or in its emulator Azurite. A received message stays in its queue,
+hidden for the visibility timeout. When its work is done, it is deleted. If that never happens, for
+example because the script was killed, it appears again.
+"""
+
 import json
-import logging
 import os
 import sys
 import time
+import traceback
 
-try:
-    from azure.core.exceptions import AzureError, ResourceExistsError
-    from azure.storage.queue import QueueServiceClient
-    from dotenv import load_dotenv
-except ImportError as error:
-    sys.exit(f"{error}. Activate the virtual environment, then: pip install -r requirements.txt")
-except KeyboardInterrupt:
-    print("[Filter A] Stopped.", file=sys.stderr)
-    sys.exit(0)
+from azure.core.exceptions import AzureError, ClientAuthenticationError, ResourceExistsError
+from azure.storage.queue import LinearRetry, QueueServiceClient
+from dotenv import load_dotenv
 
-INPUT_QUEUE, OUTPUT_QUEUE = "queue-validate", "queue-enrich"
-MAX_DEQUEUE_COUNT = 5  # deliveries, as in Azure Functions; what comes more often is bad
-BATCH = {"messages_per_page": 32, "visibility_timeout": 30}  # seconds; work over 0.9 s: take fewer
-MIN_WAIT, MAX_WAIT = 0.05, 0.5  # seconds between looks into an empty queue; 5 saves 90 % of calls
-CALL = {"connection_timeout": 3, "read_timeout": 3, "retry_total": 0}  # seconds; main() retries
+INPUT_QUEUE = "queue-validate"
+OUTPUT_QUEUE = "queue-enrich"
+POISON_QUEUE = "queue-validate-poison"  # for messages that cannot be processed
+MAX_DEQUEUE_COUNT = 5  # a message that was received more often goes to the poison queue
+VISIBILITY_TIMEOUT = 30  # seconds that a received message is hidden
+BATCH_SIZE = 32  # messages a call, at most 32; all must be done within VISIBILITY_TIMEOUT
+MIN_WAIT = 0.05  # seconds until the next look into an empty queue; doubles from look to look
+MAX_WAIT = 0.5  # seconds, where the doubling ends
 
 
 def validate(order):
-    """Return None if the order (a dict) is valid, else the reason. Put your own check here."""
+    """Return whether the order (a dict) is valid. Put your own check here."""
     amount = order.get("amount")
-    if type(amount) in (int, float) and amount > 0:  # isinstance() takes true for a number
-        return None
-    return "amount is not a number greater than 0"
+    return isinstance(amount, (int, float)) and amount > 0
 
 
 def parse(msg):
-    """Return the JSON object in a message as a dict; raise ValueError or RecursionError if bad."""
+    """Return the JSON object in a message as a dict; raise ValueError if it cannot be used."""
     if msg.dequeue_count > MAX_DEQUEUE_COUNT:
-        raise ValueError(f"it was delivered {msg.dequeue_count} times")
-    if msg.content.startswith(("ey", "ew")):  # '{' in Base64
-        raise ValueError("it looks like Base64; send plain text instead")
-    if not isinstance(data := json.loads(msg.content), dict):
-        raise ValueError("it is not a JSON object")
-    json.dumps(data, allow_nan=False)  # a ValueError if there is NaN or Infinity: that is not JSON
+        raise ValueError(f"received {msg.dequeue_count} times")
+    data = json.loads(msg.content)
+    if not isinstance(data, dict):
+        raise ValueError("not a JSON object")
     return data
 
 
-def handle(msg, source, target, poison):
-    """Send the message on, then delete it: a crash in between repeats it, but loses nothing."""
-    text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in msg.content)
-    print(f"[Filter A] Received: {text}")  # a line break shows as \n
+def handle(msg, output_client, poison_client):
+    """Process a message; main() deletes it from the input queue afterwards."""
+    print(f"[Filter A] Received: {msg.content}")
     try:
-        reason = validate(parse(msg))
-    except (ValueError, RecursionError) as error:
-        with contextlib.suppress(ResourceExistsError):
-            poison.create_queue()
-        poison.send_message(msg.content, time_to_live=-1)  # it never expires
-        print(f"[Filter A] Bad message moved to '{poison.queue_name}': {error}.")
-    except Exception as error:  # the work failed: the message comes back, at most 5 times
-        print(f"[Filter A] Failed: {error!r}. The message will come back.")
+        order = parse(msg)
+    except ValueError as error:
+        poison_client.send_message(msg.content, time_to_live=-1)  # -1: it never expires
+        print(f"[Filter A] Bad message moved to '{POISON_QUEUE}': {error}.")
         return
+    if validate(order):
+        print("[Filter A] Validation successful. Passing to next filter.")
+        output_client.send_message(msg.content, time_to_live=-1)
     else:
-        if reason:
-            print(f"[Filter A] Validation failed. Discarding message. Reason: {reason}.")
-        else:
-            print("[Filter A] Validation successful. Passing to next filter.")
-            target.send_message(msg.content)
-    source.delete_message(msg)
+        print("[Filter A] Validation failed. Discarding message.")
 
 
 def main():
-    """Poll the input queue until Ctrl+C, and keep trying while storage is away."""
-    try:
-        load_dotenv(encoding="utf-8-sig")
-        setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
-        service = QueueServiceClient.from_connection_string(setting, **CALL)
-        if "<" in setting or not setting.isascii() or len(service.primary_hostname) > 85:
-            raise ValueError("A part of it is a placeholder or wrong.")
-    except (OSError, ValueError) as error:
-        why = str(error).split("http")[0]  # without the SDK's URL, which may hold a key
-        sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {why} Copy .env.example to .env.")
-    names = (INPUT_QUEUE, OUTPUT_QUEUE, INPUT_QUEUE + "-poison")
-    source, target, poison = map(service.get_queue_client, names)
-    wait, told = MIN_WAIT, None
+    """Process messages; raise AzureError when storage cannot be used."""
+    service = connect()
+    input_client = service.get_queue_client(INPUT_QUEUE)
+    output_client = service.get_queue_client(OUTPUT_QUEUE)
+    poison_client = service.get_queue_client(POISON_QUEUE)
+    create(input_client, output_client, poison_client)
+    print("[Filter A: Validate] Waiting for messages...")
+    wait = MIN_WAIT
     while True:
+        for msg in input_client.receive_messages(
+            messages_per_page=BATCH_SIZE, visibility_timeout=VISIBILITY_TIMEOUT
+        ):
+            wait = MIN_WAIT
+            try:
+                handle(msg, output_client, poison_client)
+                input_client.delete_message(msg)  # last, so that a crash loses nothing
+            except AzureError as error:  # a send or the delete failed: the message comes back
+                print(f"[Filter A] Azure or Azurite failed: {error}".split("\n")[0])
+                create(input_client, output_client, poison_client)  # one may have been deleted
+            except Exception:  # a mistake in the work: the message comes back
+                traceback.print_exc()
+                print("[Filter A] Failed. The message will come back.")
+        time.sleep(wait)
+        wait = min(2 * wait, MAX_WAIT)
+
+
+def connect():
+    """Return the client of the storage account in .env; exit if there is none."""
+    try:
+        load_dotenv(encoding="utf-8-sig")  # read .env, also with the mark that Notepad adds
+        setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
+        retry = LinearRetry(backoff=1, retry_total=1, random_jitter_range=0)  # once more, after 1 s
+        service = QueueServiceClient.from_connection_string(
+            setting,
+            retry_policy=retry,
+            connection_timeout=4,
+            read_timeout=4,  # seconds
+        )
+        service.primary_hostname.encode("idna")  # ValueError if it breaks the rules (IDNA)
+        return service
+    except ValueError:
+        sys.exit("AZURE_STORAGE_CONNECTION_STRING is not set, or wrong. See .env.example.")
+
+
+def create(*clients):
+    """Create the queues that are not there yet."""
+    for client in clients:
         try:
-            for queue in (source, target):
-                with contextlib.suppress(ResourceExistsError):
-                    queue.create_queue()
-                queue.peek_messages()  # an error as long as Azure is still deleting it
-            print("[Filter A: Validate] Waiting for messages...")
-            told = None
-            while True:
-                for msg in source.receive_messages(**BATCH):
-                    handle(msg, source, target, poison)
-                    wait = MIN_WAIT
-                time.sleep(wait)
-                wait = min(1.2 * wait, MAX_WAIT)
-        except (AzureError, SyntaxError, TypeError, ValueError) as error:  # no answer, or a proxy's
-            before, told = told, explain(error, service.primary_hostname)
-            if told != before:
-                print(f"[Filter A] {told}")
-            time.sleep(MAX_WAIT)
-
-
-def explain(error, host):
-    """Return a line on what went wrong with storage; exit with it if trying again cannot help."""
-    code, status = getattr(error, "error_code", None), getattr(error, "status_code", None) or 0
-    if code in ("MessageNotFound", "PopReceiptMismatch"):
-        return "Visibility timeout exceeded, or the message is gone. It may be processed twice."
-    if code in ("QueueNotFound", "QueueBeingDeleted"):
-        return "A queue is gone. The next try creates it."
-    if 400 <= status < 500 and status not in (408, 429) or "Signing" in type(error).__name__:
-        sys.exit(f"{host} refuses ({error.message.splitlines()[0]}). Is the key in .env right?")
-    return f"{host} cannot be reached. Is Azurite running?"
+            client.create_queue()
+        except ResourceExistsError as error:
+            if error.error_code != "QueueAlreadyExists":  # such as "QueueBeingDeleted"
+                raise  # it ends main()
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
-    logging.getLogger("azure").addHandler(logging.NullHandler())  # explain() says what matters
+    # In a pipe or a file, too: show each line at once, and a character that it cannot show as \u....
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
-        main()
+        while True:
+            try:
+                main()
+            except ClientAuthenticationError as error:
+                sys.exit(f"[Filter A] Is the key in .env right? {error}".split("\n")[0])
+            except AzureError as error:  # start again: all that matters is in the queues
+                print(f"[Filter A] Azure or Azurite failed: {error}".split("\n")[0])
+                time.sleep(2)
     except KeyboardInterrupt:
-        print("[Filter A] Stopped.", file=sys.stderr)
-    except OSError as error:  # nobody reads the output any more, or the disk is full
-        sys.exit(f"[Filter A] Stopped: {error}.")
+        print("[Filter A] Stopped.")

@@ -1,130 +1,144 @@
-"""Replier: request-queue -> [replier.py] -> reply queue, with the payload in upper case."""
+"""Replier: answer each request, in the reply queue that it names.
 
-import contextlib
+request-queue -> [python replier.py] -> reply-queue-...
+
+The queues are in Azure Storage, or in its emulator Azurite. A received message stays in its queue,
+hidden for the visibility timeout. When its work is done, it is deleted. If that never happens, for
+example because the script was killed, it appears again.
+"""
+
 import json
-import logging
 import os
 import re
 import sys
 import time
+import traceback
 
-try:
-    from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
-    from azure.storage.queue import QueueServiceClient
-    from dotenv import load_dotenv
-except ImportError as error:
-    sys.exit(f"{error}. Activate the virtual environment, then: pip install -r requirements.txt")
-except KeyboardInterrupt:
-    print("[Replier] Stopped.", file=sys.stderr)
-    sys.exit(0)
+from azure.core.exceptions import AzureError, ClientAuthenticationError, ResourceExistsError
+from azure.storage.queue import LinearRetry, QueueServiceClient
+from dotenv import load_dotenv
 
-INPUT_QUEUE, REPLY_QUEUE = "request-queue", "reply-queue-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-MAX_MESSAGE_SIZE, MAX_DEQUEUE_COUNT = 65536, 5  # bytes; deliveries, as in Azure Functions
-BATCH = {"messages_per_page": 32, "visibility_timeout": 30}  # seconds; work over 0.9 s: take fewer
-MIN_WAIT, MAX_WAIT = 0.05, 0.5  # seconds between looks into an empty queue; 5 saves 90 % of calls
-CALL = {"connection_timeout": 3, "read_timeout": 3, "retry_total": 0}  # seconds; main() retries
+REQUEST_QUEUE = "request-queue"
+REPLY_QUEUE = "reply-queue-[0-9a-f-]{36}"  # what reply_to must look like, as a regular expression
+POISON_QUEUE = "request-queue-poison"  # for messages that cannot be processed
+MAX_DEQUEUE_COUNT = 5  # a message that was received more often goes to the poison queue
+VISIBILITY_TIMEOUT = 30  # seconds that a received message is hidden
+BATCH_SIZE = 32  # messages a call, at most 32; all must be done within VISIBILITY_TIMEOUT
+MIN_WAIT = 0.05  # seconds until the next look into an empty queue; doubles from look to look
+MAX_WAIT = 0.5  # seconds, where the doubling ends
 
 
-def answer(request):
-    """Return the reply queue and the reply (a dict) to a request. Your work replaces upper()."""
-    reply_to, correlation_id = request.get("reply_to"), request.get("correlation_id")
-    if not re.fullmatch(REPLY_QUEUE, str(reply_to)):
-        raise ValueError("reply_to is not a reply queue")
-    if not isinstance(correlation_id, str) or len(correlation_id) > 100:
-        raise ValueError("correlation_id is not a string of at most 100 characters")
-    try:
-        reply = {"result": request["payload"].upper(), "correlation_id": correlation_id}
-        if len(json.dumps(reply)) > MAX_MESSAGE_SIZE:
-            raise ValueError("the result does not fit into a message")
-    except Exception as error:  # whatever fails, the requestor shall not wait in vain
-        reply = {"error": repr(error)[:1000], "correlation_id": correlation_id}
-    return reply_to, reply
+def work(payload):
+    """Return the result for a payload. Put your own work here."""
+    return str(payload).upper()
 
 
 def parse(msg):
-    """Return the JSON object in a message as a dict; raise ValueError or RecursionError if bad."""
+    """Return the JSON object in a message as a dict; raise ValueError if it cannot be used."""
     if msg.dequeue_count > MAX_DEQUEUE_COUNT:
-        raise ValueError(f"it was delivered {msg.dequeue_count} times")
-    if msg.content.startswith(("ey", "ew")):  # '{' in Base64
-        raise ValueError("it looks like Base64; send plain text instead")
-    if not isinstance(data := json.loads(msg.content), dict):
-        raise ValueError("it is not a JSON object")
-    json.dumps(data, allow_nan=False)  # a ValueError if there is NaN or Infinity: that is not JSON
+        raise ValueError(f"received {msg.dequeue_count} times")
+    data = json.loads(msg.content)
+    if not isinstance(data, dict):
+        raise ValueError("not a JSON object")
     return data
 
 
-def handle(msg, source, poison, service):
-    """Send the reply, then delete the request: a crash in between repeats it, but loses nothing."""
-    text = "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in msg.content)
-    print(f"[Replier] Request received: {text}")  # a line break shows as \n
+def make_reply(req_data):
+    """Return the reply to a request (a dict) as JSON, with the error if the work fails."""
+    correlation_id = req_data.get("correlation_id")
     try:
-        reply_to, reply = answer(parse(msg))
-    except (ValueError, RecursionError) as error:
-        with contextlib.suppress(ResourceExistsError):
-            poison.create_queue()
-        poison.send_message(msg.content, time_to_live=-1)  # it never expires
-        print(f"[Replier] Bad message moved to '{poison.queue_name}': {error}.")
-    else:
-        try:
-            service.get_queue_client(reply_to).send_message(json.dumps(reply))
-            print(f"[Replier] Sent reply to '{reply_to}': {reply}")
-        except (ResourceExistsError, ResourceNotFoundError) as error:  # it is being deleted, or was
-            explain(error, service.primary_hostname)  # exits unless it is gone
-            print(f"[Replier] Reply queue '{reply_to}' is gone. Discarding the request.")
-    source.delete_message(msg)
+        res_data = {"result": work(req_data["payload"]), "correlation_id": correlation_id}
+        reply = json.dumps(res_data, ensure_ascii=False)  # Japanese stays readable
+        if len(reply.encode("utf-8")) > 65536:  # bytes, the most that a message holds
+            raise ValueError("the result does not fit into a message")
+    except Exception as error:  # the requestor must not wait in vain
+        traceback.print_exc()
+        reply = json.dumps({"error": repr(error), "correlation_id": correlation_id})
+    return reply
+
+
+def handle(msg, service, poison_client):
+    """Process a message; main() deletes it from the request queue afterwards."""
+    print(f"[Replier] Request received: {msg.content}")
+    try:
+        req_data = parse(msg)
+        reply_to = str(req_data.get("reply_to"))
+        if not re.fullmatch(REPLY_QUEUE, reply_to):
+            raise ValueError("reply_to is not a reply queue")
+    except ValueError as error:
+        poison_client.send_message(msg.content, time_to_live=-1)  # -1: it never expires
+        print(f"[Replier] Bad message moved to '{POISON_QUEUE}': {error}.")
+        return
+    reply = make_reply(req_data)
+    service.get_queue_client(reply_to).send_message(reply)
+    print(f"[Replier] Sent reply to '{reply_to}': {reply}")
 
 
 def main():
-    """Poll the input queue until Ctrl+C, and keep trying while storage is away."""
-    try:
-        load_dotenv(encoding="utf-8-sig")
-        setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
-        service = QueueServiceClient.from_connection_string(setting, **CALL)
-        if "<" in setting or not setting.isascii() or len(service.primary_hostname) > 85:
-            raise ValueError("A part of it is a placeholder or wrong.")
-    except (OSError, ValueError) as error:
-        why = str(error).split("http")[0]  # without the SDK's URL, which may hold a key
-        sys.exit(f"AZURE_STORAGE_CONNECTION_STRING is not set. {why} Copy .env.example to .env.")
-    source, poison = map(service.get_queue_client, (INPUT_QUEUE, INPUT_QUEUE + "-poison"))
-    wait, told = MIN_WAIT, None
+    """Process messages; raise AzureError when storage cannot be used."""
+    service = connect()
+    request_client = service.get_queue_client(REQUEST_QUEUE)
+    poison_client = service.get_queue_client(POISON_QUEUE)
+    create(request_client, poison_client)
+    print("[Replier] Waiting for requests...")
+    wait = MIN_WAIT
     while True:
+        for msg in request_client.receive_messages(
+            messages_per_page=BATCH_SIZE, visibility_timeout=VISIBILITY_TIMEOUT
+        ):
+            wait = MIN_WAIT
+            try:
+                handle(msg, service, poison_client)
+                request_client.delete_message(msg)  # last, so that a crash loses nothing
+            except AzureError as error:  # a send or the delete failed: the message comes back
+                print(f"[Replier] Azure or Azurite failed: {error}".split("\n")[0])
+                create(request_client, poison_client)  # one may have been deleted
+            except Exception:  # a mistake in the work: the message comes back
+                traceback.print_exc()
+                print("[Replier] Failed. The message will come back.")
+        time.sleep(wait)
+        wait = min(2 * wait, MAX_WAIT)
+
+
+def connect():
+    """Return the client of the storage account in .env; exit if there is none."""
+    try:
+        load_dotenv(encoding="utf-8-sig")  # read .env, also with the mark that Notepad adds
+        setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
+        retry = LinearRetry(backoff=1, retry_total=1, random_jitter_range=0)  # once more, after 1 s
+        service = QueueServiceClient.from_connection_string(
+            setting,
+            retry_policy=retry,
+            connection_timeout=4,
+            read_timeout=4,  # seconds
+        )
+        service.primary_hostname.encode("idna")  # ValueError if it breaks the rules (IDNA)
+        return service
+    except ValueError:
+        sys.exit("AZURE_STORAGE_CONNECTION_STRING is not set, or wrong. See .env.example.")
+
+
+def create(*clients):
+    """Create the queues that are not there yet."""
+    for client in clients:
         try:
-            with contextlib.suppress(ResourceExistsError):
-                source.create_queue()
-            source.peek_messages()  # an error as long as Azure is still deleting it
-            print("[Replier] Waiting for requests...")
-            told = None
-            while True:
-                for msg in source.receive_messages(**BATCH):
-                    handle(msg, source, poison, service)
-                    wait = MIN_WAIT
-                time.sleep(wait)
-                wait = min(1.2 * wait, MAX_WAIT)
-        except (AzureError, SyntaxError, TypeError, ValueError) as error:  # no answer, or a proxy's
-            before, told = told, explain(error, service.primary_hostname)
-            if told != before:
-                print(f"[Replier] {told}")
-            time.sleep(MAX_WAIT)
-
-
-def explain(error, host):
-    """Return a line on what went wrong with storage; exit with it if trying again cannot help."""
-    code, status = getattr(error, "error_code", None), getattr(error, "status_code", None) or 0
-    if code in ("MessageNotFound", "PopReceiptMismatch"):
-        return "Visibility timeout exceeded, or the message is gone. It may be processed twice."
-    if code in ("QueueNotFound", "QueueBeingDeleted"):
-        return "A queue is gone. The next try creates it."
-    if 400 <= status < 500 and status not in (408, 429) or "Signing" in type(error).__name__:
-        sys.exit(f"{host} refuses ({error.message.splitlines()[0]}). Is the key in .env right?")
-    return f"{host} cannot be reached. Is Azurite running?"
+            client.create_queue()
+        except ResourceExistsError as error:
+            if error.error_code != "QueueAlreadyExists":  # such as "QueueBeingDeleted"
+                raise  # it ends main()
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
-    logging.getLogger("azure").addHandler(logging.NullHandler())  # explain() says what matters
+    # In a pipe or a file, too: show each line at once, and a character that it cannot show as \u....
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
-        main()
+        while True:
+            try:
+                main()
+            except ClientAuthenticationError as error:
+                sys.exit(f"[Replier] Is the key in .env right? {error}".split("\n")[0])
+            except AzureError as error:  # start again: all that matters is in the queues
+                print(f"[Replier] Azure or Azurite failed: {error}".split("\n")[0])
+                time.sleep(2)
     except KeyboardInterrupt:
-        print("[Replier] Stopped.", file=sys.stderr)
-    except OSError as error:  # nobody reads the output any more, or the disk is full
-        sys.exit(f"[Replier] Stopped: {error}.")
+        print("[Replier] Stopped.")

@@ -1,85 +1,76 @@
-"""The handout's walk-through, line by line, in every order of the terminals."""
+"""The handout's walk-through, line by line, in the start orders that differ."""
 
-import itertools
 import json
 import re
 
 import pytest
-from conftest import depth
 
-WAITING = {
-    "filter_validate.py": "[Filter A: Validate] Waiting for messages...",
-    "filter_enrich.py": "[Filter B: Enrich] Waiting for messages...",
-    "final_consumer.py": "[Final Consumer] Waiting for processed messages...",
-    "replier.py": "[Replier] Waiting for requests...",
-}
-PIPELINE = ["filter_validate.py", "filter_enrich.py", "final_consumer.py", "pipe_producer.py"]
-ORDER = {"order_id": "ORD-123", "amount": 25000, "items": ["item-A", "item-B"]}
+from support.queues import depth, queues, wait_until
+from support.terminals import printed
+from support.topology import READY
+
+PIPELINE = ["filter_validate.py", "filter_enrich.py", "final_consumer.py"]
+ORDER = '{"order_id": "ORD-123", "amount": 25000, "items": ["item-A", "item-B"]}'
 FULLY = "[Final Consumer] Fully processed message received: "
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
-def lines(process):
-    """Return the lines that the process has printed."""
-    return process.log.text.replace("\r\n", "\n").splitlines()
-
-
 def test_pipeline_prints_the_handouts_lines(start, run):
-    terminals = []
-    for script in PIPELINE[:3]:
-        terminals.append(start(script))
-        terminals[-1].expect_exact(WAITING[script])
+    terminals = [start(script) for script in PIPELINE]
+    for script, terminal in zip(PIPELINE, terminals):
+        terminal.expect_exact(READY[script])
     producer = run("pipe_producer.py")
-    terminals[0].expect_exact("Passing to next filter.")
-    terminals[1].expect_exact("Passing to final queue.")
     terminals[2].expect(re.escape(FULLY) + r"[^\n]*\n")
-    assert producer.returncode == 0
-    assert producer.err == ""
-    # The filters have made the queue, so that the producer does not say that it did.
+    lines = [printed(terminal).splitlines() for terminal in terminals]
+    assert (producer.returncode, producer.err) == (0, "")
     assert producer.out.splitlines() == [
         "Sending order to the pipeline...",
         f"-> Sent to 'queue-validate': {ORDER}",
         "Producer finished.",
     ]
-    assert lines(terminals[0]) == [
-        WAITING["filter_validate.py"],
-        f"[Filter A] Received: {json.dumps(ORDER)}",
+    assert lines[0] == [
+        READY["filter_validate.py"],
+        f"[Filter A] Received: {ORDER}",
         "[Filter A] Validation successful. Passing to next filter.",
     ]
-    assert lines(terminals[1]) == [
-        WAITING["filter_enrich.py"],
-        f"[Filter B] Received: {json.dumps(ORDER)}",
+    assert lines[1] == [
+        READY["filter_enrich.py"],
+        f"[Filter B] Received: {ORDER}",
         "[Filter B] Enriched data. Passing to final queue.",
     ]
-    waiting, received = lines(terminals[2])
-    assert waiting == WAITING["final_consumer.py"]
-    assert {**json.loads(received[len(FULLY) :]), "processed_at": 0} == {**ORDER, "processed_at": 0}
+    assert lines[2][0] == READY["final_consumer.py"]
+    assert lines[2][1].startswith(FULLY + ORDER[:-1] + ', "processed_at": "20')
+    assert len(lines[2]) == 2
 
 
-def test_producer_first_makes_the_queue_and_says_so(run):
-    assert run("pipe_producer.py").out.splitlines() == [
-        "Queue 'queue-validate' created.",
-        "Sending order to the pipeline...",
-        f"-> Sent to 'queue-validate': {ORDER}",
-        "Producer finished.",
-    ]
+def test_producer_says_that_it_created_the_queue(run):
+    assert run("pipe_producer.py").out.startswith("Queue 'queue-validate' created.\nSending order")
+    assert run("pipe_producer.py").out.startswith("Sending order")
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(PIPELINE)), ids="-".join)
-def test_pipeline_in_any_order(start, order):
+@pytest.mark.parametrize(
+    "order",
+    [
+        ["pipe_producer.py", *PIPELINE],
+        ["pipe_producer.py", *reversed(PIPELINE)],
+        [*PIPELINE, "pipe_producer.py"],
+        ["final_consumer.py", "filter_enrich.py", "pipe_producer.py", "filter_validate.py"],
+    ],
+    ids="-".join,
+)
+def test_pipeline_starts_in_any_order(start, order):
     terminals = {}
     for script in order:
         terminals[script] = start(script)
-        terminals[script].expect_exact(WAITING.get(script, "Producer finished."))
+        terminals[script].expect_exact(READY.get(script, "Producer finished."))
     terminals["final_consumer.py"].expect_exact(FULLY + '{"order_id": "ORD-123"')
 
 
-def test_request_reply_prints_the_handouts_lines(start, run):
+def test_request_and_reply_print_the_handouts_lines(start, run, storage):
     replier = start("replier.py")
-    replier.expect_exact(WAITING["replier.py"])
+    replier.expect_exact(READY["replier.py"])
     requestor = run("requestor.py")
-    assert requestor.returncode == 0
-    assert requestor.err == ""
+    assert (requestor.returncode, requestor.err) == (0, "")
     match = re.fullmatch(
         rf"\[Requestor\] Created reply queue: '(reply-queue-{UUID})'\n"
         rf"\[Requestor\] Sending request with Correlation ID: ({UUID})\n"
@@ -91,13 +82,13 @@ def test_request_reply_prints_the_handouts_lines(start, run):
     name, identity = match.groups()
     request = {"payload": "hello world", "reply_to": name, "correlation_id": identity}
     reply = {"result": "HELLO WORLD", "correlation_id": identity}
-    replier.expect_exact("Sent reply")
-    replier.expect_exact("}")
-    assert lines(replier) == [
-        WAITING["replier.py"],
+    wait_until(lambda: depth(storage, "request-queue") == 0)
+    assert printed(replier).splitlines() == [
+        READY["replier.py"],
         f"[Replier] Request received: {json.dumps(request)}",
-        f"[Replier] Sent reply to '{name}': {reply}",
+        f"[Replier] Sent reply to '{name}': {json.dumps(reply)}",
     ]
+    assert name not in queues(storage)
 
 
 def test_requestor_before_replier(start, storage):
@@ -107,4 +98,3 @@ def test_requestor_before_replier(start, storage):
     requestor.expect_exact("[Requestor] Reply received: IN TIME")
     requestor.expect_exact("[Requestor] Deleting reply queue.")
     assert requestor.proc.wait(timeout=10) == 0
-    assert depth(storage, "request-queue") == 0
