@@ -5,7 +5,7 @@ are shown. What a column can tell, and what not:
 
 all       messages in the queue, as the storage counts them; expired ones are in it for a while
 waiting   what a script would receive now; a look sees 32 at most, so "32+" may be any number
-hidden    the others: received by a script and not deleted yet; "?" if waiting is "32+"
+hidden    the others: received by a script and not deleted yet, or expired; "?" if waiting is "32+"
 oldest    age of the oldest waiting message that was seen; a hidden one cannot be seen
 change/s  of "all", over the last 5 looks; how many came and how many went cannot be known, only
           the difference: if as many come as go, it is 0
@@ -33,7 +33,9 @@ REPLY_QUEUES = 3  # on the board at most; each requestor that waits has one
 WINDOW = 5  # looks
 CALL = {"connection_timeout": 4, "read_timeout": 4, "retry_total": 0}  # seconds; it looks again
 MALFORMED = f"{NAME} is not set, or malformed. Look into .env."
-Figures = collections.namedtuple("Figures", "name all waiting hidden oldest note")  # None: unknown
+Figures = collections.namedtuple(
+    "Figures", "name all waiting hidden oldest note", defaults=[None, None, None, None, ""]
+)
 
 
 def look(service):
@@ -43,8 +45,7 @@ def look(service):
     poison = [name + "-poison" for name in NAMES if name + "-poison" in there]
     queues = [figures(service, name) for name in NAMES + replies[:REPLY_QUEUES]]
     if len(replies) > REPLY_QUEUES:
-        more = f"{len(replies) - REPLY_QUEUES} more reply queues"
-        queues.append(Figures(more, None, None, None, None, ""))
+        queues.append(Figures(f"{len(replies) - REPLY_QUEUES} more reply queues"))
     return queues + [queue for queue in (figures(service, name) for name in poison) if queue.all]
 
 
@@ -58,12 +59,12 @@ def figures(service, name):
         count = queue.get_queue_properties().approximate_message_count
         messages = queue.peek_messages(max_messages=PEEK) if count else []
     except (ResourceNotFoundError, ResourceExistsError):  # the latter while Azure deletes it
-        return Figures(name, None, None, None, None, "not there")
+        return Figures(name, note="not there")
     waiting = len(messages)
     oldest = age(min(message.inserted_on for message in messages)) if messages else None
     if waiting == PEEK < count:
-        return Figures(name, count, f"{PEEK}+", "?", oldest, "")
-    return Figures(name, max(count, waiting), waiting, max(count - waiting, 0), oldest, "")
+        return Figures(name, count, f"{PEEK}+", "?", oldest)
+    return Figures(name, max(count, waiting), waiting, max(count - waiting, 0), oldest)
 
 
 def age(moment):
@@ -86,6 +87,7 @@ def draw(looks, trouble):
     from rich.text import Text
 
     (began, first), (ended, last) = looks[0], looks[-1]
+    seconds = (ended - began).total_seconds()
     before = {queue.name: queue.all or 0 for queue in first}
     table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("queue", overflow="ellipsis")
@@ -93,9 +95,10 @@ def draw(looks, trouble):
         table.add_column(title, justify="right", no_wrap=True)
     for queue in last:
         name = queue.name if len(queue.name) < 22 else queue.name[:18] + "..."
-        change, rate = (queue.all or 0) - before.get(queue.name, 0), None
-        if ended > began and queue.all is not None:
-            rate = f"{change / (ended - began).total_seconds():+.1f}"
+        change = (queue.all or 0) - before.get(queue.name, 0)
+        rate = None
+        if seconds and queue.all is not None:
+            rate = f"{change / seconds:+.1f}"
         cells = [queue.all, queue.waiting, queue.hidden, queue.oldest, rate]
         cells = ["-" if cell is None else str(cell) for cell in cells]
         grows = len(looks) > WINDOW and change >= WINDOW
