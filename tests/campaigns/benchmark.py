@@ -66,6 +66,7 @@ ROWS = [  # what, its format, what it is compared with, goal: which figure must 
     ("start of a filter", "{:.3f} s", "bare start", "ratio <= 1.1"),
     ("memory of a filter", "{:.1f} MiB", "bare memory", "ratio <= 1.1"),
 ]
+HEAD = ["what", "median", "least", "most", "compared with", "ratio", "goal", "reached"]
 
 
 @contextlib.contextmanager
@@ -272,10 +273,6 @@ def measure(options, folder, port):
 
 def main():
     """Measure and print; return the exit code."""
-    import rich.box
-    from rich.console import Console
-    from rich.table import Table
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10, metavar="N", help="each measurement")
     parser.add_argument("--orders", type=int, default=128, metavar="N", help="at a time")
@@ -287,16 +284,12 @@ def main():
             found = list(rows(measure(options, folder, port)))
         finally:
             emulator.stop(azurite)
-    table = Table(box=rich.box.MARKDOWN)
-    for title in ("what", "median", "least", "most", "compared with", "ratio", "goal", "reached"):
-        table.add_column(title)
-    for row in found:
-        table.add_row(*row)
     version = platform.python_version()
     print(f"\n{platform.system()}, {os.cpu_count()} cores, Python {version}\n")
-    with (console := Console(width=160, color_system=None)).capture() as text:
-        console.print(table)
-    print("\n".join(line.rstrip() for line in text.get().splitlines() if line.strip()))
+    table = [HEAD, ["-" * len(title) for title in HEAD], *found]
+    widths = [max(map(len, column)) for column in zip(*table)]
+    for row in table:
+        print("|", " | ".join(text.ljust(width) for text, width in zip(row, widths)), "|")
     return int(any(row[-1] == "NO" for row in found))
 
 
