@@ -3,8 +3,7 @@
 queue-validate -> [python filter_validate.py] -> queue-enrich
 
 The queues are in Azure Storage, or in its emulator Azurite. A received message stays in its queue,
-hidden for the visibility timeout. When its work is done, it is deleted. If that never happens, for
-example because the script was killed, it appears again.
+hidden for the visibility timeout. Done, it is deleted; if the script is killed, it appears again.
 """
 
 import json
@@ -76,10 +75,10 @@ def main():
             try:
                 handle(msg, output_client, poison_client)
                 input_client.delete_message(msg)  # last, so that a crash loses nothing
-            except AzureError as error:  # a send or the delete failed: the message comes back
-                print(f"[Filter A] Azure or Azurite failed: {error}".split("\n")[0])
-                create(input_client, output_client, poison_client)  # one may have been deleted
-            except Exception:  # a mistake in the work: the message comes back
+            except AzureError as error:  # a send or the delete failed: the message may come back
+                print(f"[Filter A] Storage error: {error}".split("\n")[0])  # its first line
+                create(input_client, output_client, poison_client)  # a queue or storage may be gone
+            except Exception:  # a mistake in the code: the message will come back
                 traceback.print_exc()
                 print("[Filter A] Failed. The message will come back.")
         time.sleep(wait)
@@ -87,18 +86,16 @@ def main():
 
 
 def connect():
-    """Return the client of the storage account in .env; exit if there is none."""
+    """Return the client of the storage account in .env; exit if the setting is missing or wrong."""
     try:
         load_dotenv(encoding="utf-8-sig")  # read .env, also with the mark that Notepad adds
         setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
-        retry = LinearRetry(backoff=1, retry_total=1, random_jitter_range=0)  # once more, after 1 s
+        # Wait 4 s for an answer, and try once more 1 s later.
+        retry = LinearRetry(backoff=1, retry_total=1, random_jitter_range=0)
         service = QueueServiceClient.from_connection_string(
-            setting,
-            retry_policy=retry,
-            connection_timeout=4,
-            read_timeout=4,  # seconds
+            setting, retry_policy=retry, connection_timeout=4, read_timeout=4
         )
-        service.primary_hostname.encode("idna")  # ValueError if it breaks the rules (IDNA)
+        service.primary_hostname.encode("idna")  # ValueError if it cannot be a host name
         return service
     except ValueError:
         sys.exit("AZURE_STORAGE_CONNECTION_STRING is not set, or wrong. See .env.example.")
@@ -115,16 +112,16 @@ def create(*clients):
 
 
 if __name__ == "__main__":
-    # In a pipe or a file, too: show each line at once, and a character that it cannot show as \u....
+    # Show each line at once, in a pipe, too, and a character that it cannot show as \u....
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         while True:
             try:
                 main()
             except ClientAuthenticationError as error:
-                sys.exit(f"[Filter A] Is the key in .env right? {error}".split("\n")[0])
+                sys.exit(f"[Filter A] Wrong key or SAS in .env? {error}".split("\n")[0])
             except AzureError as error:  # start again: all that matters is in the queues
-                print(f"[Filter A] Azure or Azurite failed: {error}".split("\n")[0])
+                print(f"[Filter A] Storage error: {error}".split("\n")[0])
                 time.sleep(2)
     except KeyboardInterrupt:
         print("[Filter A] Stopped.")

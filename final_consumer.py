@@ -2,18 +2,15 @@
 
 queue-finalize -> [python final_consumer.py]
 
-There is no poison queue here, for printing does not fail. For work of your own, start from
-filter_enrich.py.
+It has no poison queue, for it does no work. For work of your own, start from filter_enrich.py.
 
 The queues are in Azure Storage, or in its emulator Azurite. A received message stays in its queue,
-hidden for the visibility timeout. When its work is done, it is deleted. If that never happens, for
-example because the script was killed, it appears again.
+hidden for the visibility timeout. Done, it is deleted; if the script is killed, it appears again.
 """
 
 import os
 import sys
 import time
-import traceback
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, ResourceExistsError
 from azure.storage.queue import LinearRetry, QueueServiceClient
@@ -24,11 +21,6 @@ VISIBILITY_TIMEOUT = 30  # seconds that a received message is hidden
 BATCH_SIZE = 32  # messages a call, at most 32; all must be done within VISIBILITY_TIMEOUT
 MIN_WAIT = 0.05  # seconds until the next look into an empty queue; doubles from look to look
 MAX_WAIT = 0.5  # seconds, where the doubling ends
-
-
-def handle(msg):
-    """Process a message; main() deletes it from the input queue afterwards."""
-    print(f"[Final Consumer] Fully processed message received: {msg.content}")
 
 
 def main():
@@ -44,31 +36,26 @@ def main():
         ):
             wait = MIN_WAIT
             try:
-                handle(msg)
+                print(f"[Final Consumer] Fully processed message received: {msg.content}")
                 input_client.delete_message(msg)  # last, so that a crash loses nothing
-            except AzureError as error:  # a send or the delete failed: the message comes back
-                print(f"[Final Consumer] Azure or Azurite failed: {error}".split("\n")[0])
-                create(input_client)  # one may have been deleted
-            except Exception:  # a mistake in the work: the message comes back
-                traceback.print_exc()
-                print("[Final Consumer] Failed. The message will come back.")
+            except AzureError as error:  # the delete failed: the message may come back
+                print(f"[Final Consumer] Storage error: {error}".split("\n")[0])  # its first line
+                create(input_client)  # a queue or storage may be gone
         time.sleep(wait)
         wait = min(2 * wait, MAX_WAIT)
 
 
 def connect():
-    """Return the client of the storage account in .env; exit if there is none."""
+    """Return the client of the storage account in .env; exit if the setting is missing or wrong."""
     try:
         load_dotenv(encoding="utf-8-sig")  # read .env, also with the mark that Notepad adds
         setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
-        retry = LinearRetry(backoff=1, retry_total=1, random_jitter_range=0)  # once more, after 1 s
+        # Wait 4 s for an answer, and try once more 1 s later.
+        retry = LinearRetry(backoff=1, retry_total=1, random_jitter_range=0)
         service = QueueServiceClient.from_connection_string(
-            setting,
-            retry_policy=retry,
-            connection_timeout=4,
-            read_timeout=4,  # seconds
+            setting, retry_policy=retry, connection_timeout=4, read_timeout=4
         )
-        service.primary_hostname.encode("idna")  # ValueError if it breaks the rules (IDNA)
+        service.primary_hostname.encode("idna")  # ValueError if it cannot be a host name
         return service
     except ValueError:
         sys.exit("AZURE_STORAGE_CONNECTION_STRING is not set, or wrong. See .env.example.")
@@ -85,16 +72,16 @@ def create(*clients):
 
 
 if __name__ == "__main__":
-    # In a pipe or a file, too: show each line at once, and a character that it cannot show as \u....
+    # Show each line at once, in a pipe, too, and a character that it cannot show as \u....
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         while True:
             try:
                 main()
             except ClientAuthenticationError as error:
-                sys.exit(f"[Final Consumer] Is the key in .env right? {error}".split("\n")[0])
+                sys.exit(f"[Final Consumer] Wrong key or SAS in .env? {error}".split("\n")[0])
             except AzureError as error:  # start again: all that matters is in the queues
-                print(f"[Final Consumer] Azure or Azurite failed: {error}".split("\n")[0])
+                print(f"[Final Consumer] Storage error: {error}".split("\n")[0])
                 time.sleep(2)
     except KeyboardInterrupt:
         print("[Final Consumer] Stopped.")

@@ -16,7 +16,7 @@ from azure.storage.queue import LinearRetry, QueueServiceClient
 from dotenv import load_dotenv
 
 REQUEST_QUEUE = "request-queue"
-REPLY_TIMEOUT = 50  # seconds; nobody works on a request that is older
+REPLY_TIMEOUT = 50  # seconds; an older request is not delivered any more
 POLL_INTERVAL = 0.1  # seconds between looks into the reply queue
 
 
@@ -66,7 +66,7 @@ def main():
             print("[Requestor] Timed out waiting for a reply.")
         return 1
     except AzureError as error:
-        print(f"[Requestor] Azure or Azurite failed: {error}".split("\n")[0])
+        print(f"[Requestor] Storage error: {error}".split("\n")[0])
         return 1
     finally:
         print("[Requestor] Deleting reply queue.")
@@ -74,18 +74,16 @@ def main():
 
 
 def connect():
-    """Return the client of the storage account in .env; exit if there is none."""
+    """Return the client of the storage account in .env; exit if the setting is missing or wrong."""
     try:
         load_dotenv(encoding="utf-8-sig")  # read .env, also with the mark that Notepad adds
         setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
-        retry = LinearRetry(backoff=1, retry_total=1, random_jitter_range=0)  # once more, after 1 s
+        # Wait 4 s for an answer, and try once more 1 s later.
+        retry = LinearRetry(backoff=1, retry_total=1, random_jitter_range=0)
         service = QueueServiceClient.from_connection_string(
-            setting,
-            retry_policy=retry,
-            connection_timeout=4,
-            read_timeout=4,  # seconds
+            setting, retry_policy=retry, connection_timeout=4, read_timeout=4
         )
-        service.primary_hostname.encode("idna")  # ValueError if it breaks the rules (IDNA)
+        service.primary_hostname.encode("idna")  # ValueError if it cannot be a host name
         return service
     except ValueError:
         sys.exit("AZURE_STORAGE_CONNECTION_STRING is not set, or wrong. See .env.example.")
@@ -102,7 +100,7 @@ def create(*clients):
 
 
 if __name__ == "__main__":
-    # In a pipe or a file, too: show each line at once, and a character that it cannot show as \u....
+    # Show each line at once, in a pipe, too, and a character that it cannot show as \u....
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         sys.exit(main())
@@ -110,6 +108,6 @@ if __name__ == "__main__":
         print("[Requestor] Stopped.")
         sys.exit(130)
     except ClientAuthenticationError as error:
-        sys.exit(f"[Requestor] Is the key in .env right? {error}".split("\n")[0])
+        sys.exit(f"[Requestor] Wrong key or SAS in .env? {error}".split("\n")[0])
     except AzureError as error:
-        sys.exit(f"[Requestor] Azure or Azurite failed: {error}".split("\n")[0])
+        sys.exit(f"[Requestor] Storage error: {error}".split("\n")[0])

@@ -13,7 +13,7 @@ from support.terminals import printed
 from support.topology import NAME, QUEUES
 
 COUNT = 3  # good orders
-FAILED = "Azure or Azurite failed: "
+FAILED = "Storage error: "
 SHORT = ("VISIBILITY_TIMEOUT = 30", "VISIBILITY_TIMEOUT = 2")  # so that no test waits 30 s
 FAULTS = {
     "500": lambda forward: error(500, "InternalError"),

@@ -80,7 +80,7 @@ def test_two_copies_with_work_beyond_the_visibility_timeout_double_but_lose_noth
     found = numbers(take(storage, "queue-enrich", COUNT))
     assert set(found) == set(range(COUNT))
     assert len(found) > COUNT
-    assert "Azure or Azurite failed: The specified" in "".join(map(printed, terminals))
+    assert "Storage error: The specified" in "".join(map(printed, terminals))
 
 
 def test_late_script_deletes_what_nobody_received_again(start, altered, storage):

@@ -91,7 +91,7 @@ def test_request_of_a_requestor_that_is_gone_is_said_and_does_not_hold_up_the_ot
     gone = f"reply-queue-{uuid.uuid4()}"
     send(storage, "request-queue", order(1, reply_to=gone))
     terminal = start("replier.py")
-    terminal.expect_exact("[Replier] Azure or Azurite failed: The specified queue does not exist.")
+    terminal.expect_exact("[Replier] Storage error: The specified queue does not exist.")
     assert ask(storage, payload="next")["result"] == "NEXT"
     assert gone not in queues(storage)
 
@@ -166,5 +166,5 @@ def test_ctrl_c_deletes_the_reply_queue(requestor, storage):
 def test_request_that_is_too_large_is_said_and_leaves_no_reply_queue(run, storage):
     result = run("requestor.py", "x" * 65536)
     assert result.returncode == 1
-    assert "[Requestor] Azure or Azurite failed: The request body is too large" in result.out
+    assert "[Requestor] Storage error: The request body is too large" in result.out
     assert not [name for name in queues(storage) if name.startswith("reply-")]

@@ -41,7 +41,7 @@ def test_storage_that_is_away_is_said_in_time(start, script, port_of, words, lim
     with port_of() as port:
         began = time.monotonic()
         terminal = start(script, **{NAME: emulator.connection_string(port)})
-        terminal.expect_exact("Azure or Azurite failed: ")
+        terminal.expect_exact("Storage error: ")
         terminal.expect_exact(words)
         assert time.monotonic() - began < limit
         if script in ONE_SHOTS:
@@ -93,7 +93,7 @@ def test_input_queue_that_vanishes_is_made_again(start, storage, script):
     terminal.expect_exact(READY[script])
     for name in queues(storage):
         storage.service.delete_queue(name)
-    terminal.expect_exact("Azure or Azurite failed: The specified queue does not exist.")
+    terminal.expect_exact("Storage error: The specified queue does not exist.")
     terminal.expect_exact(READY[script])
     if OUTPUTS[script]:
         queue_of(storage, OUTPUTS[script])
@@ -110,7 +110,7 @@ def test_output_queue_that_vanishes_is_made_again_at_once(start, altered, storag
     terminal.expect_exact(READY[script])
     storage.service.delete_queue(target)
     send(storage, source, *map(order, range(3)))
-    terminal.expect_exact("Azure or Azurite failed: The specified queue does not exist.")
+    terminal.expect_exact("Storage error: The specified queue does not exist.")
     wait_until(lambda: depth(storage, target) == 3)
     assert set(numbers(take(storage, target, 3))) == {0, 1, 2}
     assert printed(terminal).count("The specified queue does not exist.") == 1
@@ -130,7 +130,7 @@ def test_nothing_is_received_while_azure_is_deleting_a_queue(start, storage, azu
     with proxy(azurite, intercept) as port:
         terminal = start("filter_validate.py", **{NAME: via(port, storage)})
         for _ in range(2):
-            terminal.expect_exact("Azure or Azurite failed: ")
+            terminal.expect_exact("Storage error: ")
         assert "GET" not in [method for method, _ in calls]
         ready.append(True)
         terminal.expect_exact(READY["filter_validate.py"])
