@@ -47,6 +47,7 @@ def killer(process_of, method, count, after):
         (script, step)
         for script in POLLERS
         for step in STEPS
+        if script == "filter_validate.py" or step.startswith("before")
         if OUTPUTS[script] or "send" not in step
     ],
 )

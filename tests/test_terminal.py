@@ -72,8 +72,7 @@ def test_message_of_a_script_that_got_sigterm_is_still_there(start, altered, sto
 
 
 @pytest.mark.parametrize("script", POLLERS)
-@pytest.mark.parametrize("encoding", ["ascii", "cp932"])
-def test_character_that_the_pipe_cannot_show_stops_nothing(start, storage, script, encoding):
+def test_character_that_a_pipe_in_japan_cannot_show_stops_nothing(start, storage, script):
     send(storage, QUEUES[script][0], '{"amount": 1, "name": "\U0001f375"}')
-    start(script, PYTHONIOENCODING=encoding).expect_exact(r'"name": "\U0001f375"')
+    start(script, PYTHONIOENCODING="cp932").expect_exact(r'"name": "\U0001f375"')
     wait_until(lambda: depth(storage, QUEUES[script][0]) == 0)
