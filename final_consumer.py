@@ -2,10 +2,10 @@
 
 queue-finalize -> [python final_consumer.py]
 
-It has no poison queue, for it does no work. For work of your own, start from filter_enrich.py.
+Nothing here can fail as work can. For work of your own, start from filter_enrich.py.
 
 The queues are in Azure Storage, or in its emulator Azurite. A received message stays in its queue,
-hidden for the visibility timeout. Done, it is deleted; if the script is killed, it appears again.
+hidden for the visibility timeout. When its work is done, it is deleted; else it appears again.
 """
 
 import os
@@ -18,7 +18,7 @@ from dotenv import load_dotenv
 
 INPUT_QUEUE = "queue-finalize"
 VISIBILITY_TIMEOUT = 30  # seconds that a received message is hidden
-BATCH_SIZE = 32  # messages a call, at most 32; all must be done within VISIBILITY_TIMEOUT
+BATCH_SIZE = 32  # messages a call (a page), at most 32; all must be done in VISIBILITY_TIMEOUT
 MIN_WAIT = 0.05  # seconds until the next look into an empty queue; doubles from look to look
 MAX_WAIT = 0.5  # seconds, where the doubling ends
 
@@ -31,7 +31,7 @@ def main():
     print("[Final Consumer] Waiting for processed messages...")
     wait = MIN_WAIT
     while True:
-        for msg in input_client.receive_messages(
+        for msg in input_client.receive_messages(  # call by call, until the queue is empty
             messages_per_page=BATCH_SIZE, visibility_timeout=VISIBILITY_TIMEOUT
         ):
             wait = MIN_WAIT
@@ -40,7 +40,7 @@ def main():
                 input_client.delete_message(msg)  # last, so that a crash loses nothing
             except AzureError as error:  # the delete failed: the message may come back
                 print(f"[Final Consumer] Storage error: {error}".split("\n")[0])  # its first line
-                create(input_client)  # a queue or storage may be gone
+                create(input_client)  # if that fails, main() ends
         time.sleep(wait)
         wait = min(2 * wait, MAX_WAIT)
 
@@ -48,21 +48,21 @@ def main():
 def connect():
     """Return the client of the storage account in .env; exit if the setting is missing or wrong."""
     try:
-        load_dotenv(encoding="utf-8-sig")  # read .env, also with the mark that Notepad adds
-        setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
-        # Wait 4 s for an answer, and try once more 1 s later.
+        load_dotenv(encoding="utf-8-sig")  # put what .env holds (UTF-8) into os.getenv()
+        setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")  # address and key
+        # Wait 4 s for an answer, then try once more, exactly 1 s later.
         retry = LinearRetry(backoff=1, retry_total=1, random_jitter_range=0)
         service = QueueServiceClient.from_connection_string(
             setting, retry_policy=retry, connection_timeout=4, read_timeout=4
         )
-        service.primary_hostname.encode("idna")  # ValueError if it cannot be a host name
+        service.primary_hostname.encode("idna")  # ValueError if it breaks the rules for host names
         return service
-    except ValueError:
+    except ValueError:  # from any of the lines above
         sys.exit("AZURE_STORAGE_CONNECTION_STRING is not set, or wrong. See .env.example.")
 
 
 def create(*clients):
-    """Create the queues that are not there yet."""
+    """Create the queues of any number of clients, unless they are there."""
     for client in clients:
         try:
             client.create_queue()
@@ -72,16 +72,16 @@ def create(*clients):
 
 
 if __name__ == "__main__":
-    # Show each line at once, in a pipe, too, and a character that it cannot show as \u....
+    # In a pipe, too, show each line at once, and what the pipe has no character for as \uXXXX.
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         while True:
             try:
                 main()
-            except ClientAuthenticationError as error:
-                sys.exit(f"[Final Consumer] Wrong key or SAS in .env? {error}".split("\n")[0])
+            except ClientAuthenticationError as error:  # an AzureError that comes again each time
+                sys.exit(f"[Final Consumer] Wrong key in .env? {error}".split("\n")[0])
             except AzureError as error:  # start again: all that matters is in the queues
                 print(f"[Final Consumer] Storage error: {error}".split("\n")[0])
-                time.sleep(2)
+                time.sleep(2)  # seconds
     except KeyboardInterrupt:
         print("[Final Consumer] Stopped.")

@@ -52,21 +52,21 @@ def main():
 def connect():
     """Return the client of the storage account in .env; exit if the setting is missing or wrong."""
     try:
-        load_dotenv(encoding="utf-8-sig")  # read .env, also with the mark that Notepad adds
-        setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
-        # Wait 4 s for an answer, and try once more 1 s later.
+        load_dotenv(encoding="utf-8-sig")  # put what .env holds (UTF-8) into os.getenv()
+        setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")  # address and key
+        # Wait 4 s for an answer, then try once more, exactly 1 s later.
         retry = LinearRetry(backoff=1, retry_total=1, random_jitter_range=0)
         service = QueueServiceClient.from_connection_string(
             setting, retry_policy=retry, connection_timeout=4, read_timeout=4
         )
-        service.primary_hostname.encode("idna")  # ValueError if it cannot be a host name
+        service.primary_hostname.encode("idna")  # ValueError if it breaks the rules for host names
         return service
-    except ValueError:
+    except ValueError:  # from any of the lines above
         sys.exit("AZURE_STORAGE_CONNECTION_STRING is not set, or wrong. See .env.example.")
 
 
 if __name__ == "__main__":
-    # Show each line at once, in a pipe, too, and a character that it cannot show as \u....
+    # In a pipe, too, show each line at once, and what the pipe has no character for as \uXXXX.
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         main()
@@ -74,6 +74,6 @@ if __name__ == "__main__":
         print("Producer stopped.")
         sys.exit(130)
     except ClientAuthenticationError as error:
-        sys.exit(f"Wrong key or SAS in .env? {error}".split("\n")[0])
+        sys.exit(f"Wrong key in .env? {error}".split("\n")[0])
     except AzureError as error:
         sys.exit(f"Storage error: {error}".split("\n")[0])

@@ -3,7 +3,7 @@
 request-queue -> [python replier.py] -> reply-queue-...
 
 The queues are in Azure Storage, or in its emulator Azurite. A received message stays in its queue,
-hidden for the visibility timeout. Done, it is deleted; if the script is killed, it appears again.
+hidden for the visibility timeout. When its work is done, it is deleted; else it appears again.
 """
 
 import json
@@ -22,7 +22,7 @@ REPLY_QUEUE = "reply-queue-[0-9a-f-]{36}"  # what reply_to must look like, as a 
 POISON_QUEUE = "request-queue-poison"  # for messages that cannot be processed
 MAX_DEQUEUE_COUNT = 5  # a message that was received more often goes to the poison queue
 VISIBILITY_TIMEOUT = 30  # seconds that a received message is hidden
-BATCH_SIZE = 32  # messages a call, at most 32; all must be done within VISIBILITY_TIMEOUT
+BATCH_SIZE = 32  # messages a call (a page), at most 32; all must be done in VISIBILITY_TIMEOUT
 MIN_WAIT = 0.05  # seconds until the next look into an empty queue; doubles from look to look
 MAX_WAIT = 0.5  # seconds, where the doubling ends
 
@@ -36,7 +36,7 @@ def parse(msg):
     """Return the JSON object in a message as a dict; raise ValueError if it cannot be used."""
     if msg.dequeue_count > MAX_DEQUEUE_COUNT:
         raise ValueError(f"received {msg.dequeue_count} times")
-    data = json.loads(msg.content)
+    data = json.loads(msg.content)  # ValueError if it is not JSON
     if not isinstance(data, dict):
         raise ValueError("not a JSON object")
     return data
@@ -82,7 +82,7 @@ def main():
     print("[Replier] Waiting for requests...")
     wait = MIN_WAIT
     while True:
-        for msg in request_client.receive_messages(
+        for msg in request_client.receive_messages(  # call by call, until the queue is empty
             messages_per_page=BATCH_SIZE, visibility_timeout=VISIBILITY_TIMEOUT
         ):
             wait = MIN_WAIT
@@ -91,8 +91,8 @@ def main():
                 request_client.delete_message(msg)  # last, so that a crash loses nothing
             except AzureError as error:  # a send or the delete failed: the message may come back
                 print(f"[Replier] Storage error: {error}".split("\n")[0])  # its first line
-                create(request_client, poison_client)  # a queue or storage may be gone
-            except Exception:  # a mistake in the code: the message will come back
+                create(request_client, poison_client)  # if that fails, main() ends
+            except Exception:  # any other: a mistake in the code
                 traceback.print_exc()
                 print("[Replier] Failed. The message will come back.")
         time.sleep(wait)
@@ -102,21 +102,21 @@ def main():
 def connect():
     """Return the client of the storage account in .env; exit if the setting is missing or wrong."""
     try:
-        load_dotenv(encoding="utf-8-sig")  # read .env, also with the mark that Notepad adds
-        setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")
-        # Wait 4 s for an answer, and try once more 1 s later.
+        load_dotenv(encoding="utf-8-sig")  # put what .env holds (UTF-8) into os.getenv()
+        setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")  # address and key
+        # Wait 4 s for an answer, then try once more, exactly 1 s later.
         retry = LinearRetry(backoff=1, retry_total=1, random_jitter_range=0)
         service = QueueServiceClient.from_connection_string(
             setting, retry_policy=retry, connection_timeout=4, read_timeout=4
         )
-        service.primary_hostname.encode("idna")  # ValueError if it cannot be a host name
+        service.primary_hostname.encode("idna")  # ValueError if it breaks the rules for host names
         return service
-    except ValueError:
+    except ValueError:  # from any of the lines above
         sys.exit("AZURE_STORAGE_CONNECTION_STRING is not set, or wrong. See .env.example.")
 
 
 def create(*clients):
-    """Create the queues that are not there yet."""
+    """Create the queues of any number of clients, unless they are there."""
     for client in clients:
         try:
             client.create_queue()
@@ -126,16 +126,16 @@ def create(*clients):
 
 
 if __name__ == "__main__":
-    # Show each line at once, in a pipe, too, and a character that it cannot show as \u....
+    # In a pipe, too, show each line at once, and what the pipe has no character for as \uXXXX.
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         while True:
             try:
                 main()
-            except ClientAuthenticationError as error:
-                sys.exit(f"[Replier] Wrong key or SAS in .env? {error}".split("\n")[0])
+            except ClientAuthenticationError as error:  # an AzureError that comes again each time
+                sys.exit(f"[Replier] Wrong key in .env? {error}".split("\n")[0])
             except AzureError as error:  # start again: all that matters is in the queues
                 print(f"[Replier] Storage error: {error}".split("\n")[0])
-                time.sleep(2)
+                time.sleep(2)  # seconds
     except KeyboardInterrupt:
         print("[Replier] Stopped.")

@@ -60,7 +60,7 @@ def test_refused_key_is_one_line_and_exit_code_1(run, storage, script, kind):
     result = run(script, **{NAME: connection})
     assert (result.returncode, result.out) == (1, "")
     assert result.err.count("\n") == 1
-    assert "Wrong key or SAS in .env? " + words in result.err
+    assert "Wrong key in .env? " + words in result.err
 
 
 @pytest.mark.parametrize("script", ["pipe_producer.py", "requestor.py"])

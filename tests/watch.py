@@ -124,7 +124,7 @@ def watch(service, options, show):
         except AzureError as error:
             trouble = str(error).splitlines()[0]
             if isinstance(error, ClientAuthenticationError):
-                sys.exit(f"Wrong key or SAS in .env? {trouble}")
+                sys.exit(f"Wrong key in .env? {trouble}")
             if options.once:
                 sys.exit(trouble)
         except LocationParseError:  # its host can be none
