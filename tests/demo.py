@@ -31,7 +31,7 @@ ARRIVED = "[Final Consumer] Fully processed message received: "
 REPLY = "[Requestor] Reply received: "
 NEXT = """
 What next: run the scripts yourself, each in a terminal of its own.
-Chapter 3 of README.md says how (in Japanese: README.ja.md).
+README.md says how (in Japanese: README.ja.md).
 Terminal 0: python tests/azurite.py
 The tests:  python tests/run.py"""
 

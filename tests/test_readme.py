@@ -1,343 +1,234 @@
-"""Follow README.md in real terminals: type its commands, compare its transcripts, run its snippets.
+"""Follow README.md in terminals, each section from a fresh state; the rest must agree with it.
 
-What a block is, its language says: `sh` is typed in the current terminal (`bash` on Linux and macOS
-only; `bat`, `powershell` and `azurecli` are for other machines), `text` is what the terminal then
-shows, `json` a line typed into the running script, `diff` an edit of the script named before it,
-`python` a file to save if its first line is its name, else an excerpt of a script. A terminal's name
-in bold makes it the current one, and "Press Ctrl+C in terminal 1" is done and does so, too.
+What is to do with a block, its info string says; t0, t1 ... are terminals, t0 that of the emulator.
 """
 
-import datetime
+import collections
+import html
+import io
+import json
 import re
-import shutil
-import socket
 import subprocess
 import sys
 import textwrap
 import time
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
 import pexpect
 import pytest
-from benchmark import edited
-from conftest import NAME, PROJECT, SCRIPTS, TIMEOUT, depth, send, via, wait_until
 from markdown_it import MarkdownIt
 from mdit_py_plugins.anchors import anchors_plugin
-from proxy import proxy
 
-LANGUAGES = ["README.md"] + ["README.ja.md"] * (PROJECT / "README.ja.md").exists()
-TERMINAL = re.compile(r"\*\*(?:Terminal|terminal|ターミナル) ?(\d)\*\*")
-CTRL_C = re.compile(
-    r"Press Ctrl\+C in terminals? ([\d, and]+)|ターミナル ?([\d、と ]+) ?で Ctrl\+C を押し"
-)
-FILE = re.compile(r"# (\w+\.py)\n")
-PROMPT = "tutorial$ "
-VISIBLE_AGAIN = 30  # seconds, the visibility timeout
-WILDCARDS = [  # what differs from run to run in a transcript, a character for it, and its pattern
-    (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", "\ue000", "[0-9a-f-]{36}"),
-    (r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", "\ue001", r"[\d-]+T[\d:.]+\+00:00"),
-    ("\u2026", "\ue002", r"[^\r\n]*"),
-]
+from support import emulator, scripts
+from support.topology import PROJECT, SCRIPTS, TIMEOUT
 
+SCRIPT = "|".join(map(re.escape, SCRIPTS))
+EXECUTED = rf"(sh|text|json) t\d|diff ({SCRIPT})|python \w+\.py"
+EXCERPT = rf"python in ({SCRIPT})"
+NOT_EXECUTED = "sh once|bat|powershell|azurecli|dotenv|mermaid"
+FILE = r"(?<![\w/:.<>-])[\w./\\-]+\.(?:example|jsonl|md|py|txt)\b"  # named in a command
+# What differs from run to run: UUIDs (also cut ones), times, the emulator's port, what is left out.
+DIFFERENT = r"[0-9a-f]{8}-[0-9a-f-]{4,}|\d{4}-\d\d-\d\dT[\d:.]+|\d\d:\d\d:\d\d|10001|\u2026"
+PROMPT = "reader$ "
+LONGEST = 30 + TIMEOUT  # seconds to wait for a line: a visibility timeout, and some more
 
-def parse(name):
-    """Return the tokens of a README."""
-    markdown = MarkdownIt("commonmark").enable("table").use(anchors_plugin, max_level=4)
-    return markdown.parse((PROJECT / name).read_text(encoding="utf-8"))
-
-
-def steps(name):
-    """Return what a reader of this README does: a list of (what, text, words before it)."""
-    found, before = [], ""
-    for token in parse(name):
-        if token.type == "inline":
-            before = token.content
-            matches = [("terminal", match) for match in TERMINAL.finditer(before)]
-            matches += [("ctrl-c", match) for match in CTRL_C.finditer(before)]
-            for what, match in sorted(matches, key=lambda pair: pair[1].start()):
-                found += [(what, number, "") for number in re.findall(r"\d", match.group())]
-        elif token.type == "fence":
-            found.append((token.info, token.content, before))
-    return found
+Block = collections.namedtuple("Block", "section info text line")
+NAMES = ["README.md", "README.ja.md"]
+SAME = ["heading_open", "fence"]  # in both; a diagram's labels are translated
+MARKDOWN = MarkdownIt("commonmark").enable("table").use(anchors_plugin, max_level=6)
+TEXTS = {name: (PROJECT / name).read_text(encoding="utf-8") for name in [*NAMES, *SCRIPTS]}
+TOKENS = {name: MARKDOWN.parse(TEXTS[name]) for name in NAMES}
 
 
-def scripts_in(words):
-    """Return the names of the scripts that these words name."""
-    return [script for script in SCRIPTS if f"`{script}`" in words]
+BLOCKS = {name: [] for name in NAMES}
+for name in NAMES:
+    section = ""  # the ID of the ## or ### heading above
+    for token in TOKENS[name]:
+        if token.type == "heading_open" and token.tag in ("h2", "h3"):
+            section = token.attrGet("id")
+        if token.type in ("fence", "code_block"):
+            BLOCKS[name].append(Block(section, token.info, token.content, token.map[0] + 1))
+TODO = [block for block in BLOCKS["README.md"] if re.fullmatch(EXECUTED, block.info)]
+LINES = [line for block in BLOCKS["README.md"] for line in block.text.splitlines()]
 
 
-class Reader:
-    """One who does what the steps say, in a copy of the project."""
+@pytest.fixture
+def folder(clone):
+    """A copy of the project, set up; its emulator has a free port, and its data in the copy."""
+    folder = clone.rename(clone.parent / "queue-patterns")
+    port = "10001", str(emulator.free_port())
+    data = 'Path(sys.prefix, "azurite", "data")', f'Path("{folder}", "data")'
+    scripts.edited("tests/azurite.py", folder, *port, *data)
+    scripts.edited(".env.example", folder, *port)
+    (folder / ".env").write_bytes((folder / ".env.example").read_bytes())
+    return folder
 
-    def __init__(self, folder, port):
-        self.folder, self.port = folder, str(port)
-        self.new_terminal = "true"  # what to type first in each new terminal
-        self.current = self.open()
-        self.terminals = {"set-up": self.current}
 
-    def do(self, what, text, before):
-        """Do one step; fail if a terminal does not show what it should."""
-        text = text.replace("10001", self.port)
-        if what == "terminal":
-            if text not in self.terminals:
-                self.terminals[text] = self.open()
-            self.current = self.terminals[text]
-        elif what == "ctrl-c":
-            self.current = self.terminals[text]
-            self.interrupt(self.current)
-        elif what in ("sh", "bash"):
-            for line in text.splitlines():
-                self.see(re.escape(PROMPT))
-                self.current.sendline(line)
-        elif what == "bash new terminal":
-            self.new_terminal = text.strip()
-        elif what == "json":
-            self.current.sendline(text.strip())
-        elif what == "text":
-            self.see(pattern(text))
-        elif what == "diff":
-            (script,) = scripts_in(before)
-            path = self.folder / script
-            path.write_text(edited(path.read_text(encoding="utf-8"), text), encoding="utf-8")
-        elif what == "python" and FILE.match(text):
-            (self.folder / FILE.match(text).group(1)).write_text(text, encoding="utf-8")
+@pytest.fixture
+def terminals(folder):
+    """A dict of terminals by name, opened when they are asked for, with the venv active."""
+    env = {"PS1": PROMPT, "TERM": "dumb", "LANG": "C.UTF-8", "HOME": str(folder)}
+    env["PATH"] = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+    env["PYTHONWARNINGS"] = "ignore"  # the SDK's packages warn on Python 3.8
+    options = {"cwd": str(folder), "env": env, "encoding": "utf-8", "dimensions": (50, 1000)}
+    bash = partial(pexpect.spawn, "bash", ["--norc", "--noprofile"], echo=False, **options)
+    terminals = collections.defaultdict(lambda: bash(logfile=io.StringIO()))
+    yield terminals
+    for terminal in terminals.values():
+        terminal.close(force=True)
 
-    def open(self):
-        """Open a terminal in the folder."""
-        terminal = pexpect.spawn(
-            "bash",
-            ["--norc", "--noprofile"],
-            cwd=str(self.folder),
-            env={
-                "PATH": PATH,
-                "HOME": str(self.folder),
-                "PS1": PROMPT,
-                "TERM": "dumb",
-                "PYTHONWARNINGS": "ignore",
-                "LANG": "C.UTF-8",
-            },
-            timeout=TIMEOUT,
-            encoding="utf-8",
-            maxread=65536,
-            dimensions=(50, 1000),
-        )
-        terminal.expect_exact(PROMPT)
-        terminal.sendline(self.new_terminal)
-        return terminal
 
-    def see(self, expression):
-        """Wait until the current terminal shows what matches, while the others show what they have."""
-        deadline = time.monotonic() + VISIBLE_AGAIN + TIMEOUT
-        while self.current.expect([expression, pexpect.TIMEOUT], timeout=0.2):
-            if time.monotonic() > deadline:
-                raise pexpect.TIMEOUT("")
-            for terminal in self.terminals.values():
-                terminal.expect([pexpect.TIMEOUT], timeout=0)
+def read(terminals):
+    """Read what each terminal shows, for a full one stops its script; return all that was shown."""
+    for terminal in terminals.values():
+        terminal.expect([pexpect.TIMEOUT], timeout=0.01)
+    return "".join(terminal.logfile.getvalue() for terminal in terminals.values())
 
-    def interrupt(self, terminal):
-        """Press Ctrl+C, and again if nothing happens, as Python can drop one (see conftest)."""
-        terminal.sendintr()
-        if terminal.expect_exact([PROMPT, pexpect.TIMEOUT], timeout=10):
+
+def expect(terminals, block, expression, ctrl_c=False):
+    """Wait until the block's terminal shows next what matches, or fail with all that it has shown."""
+    terminal, began = terminals[block.info.split()[1]], time.monotonic()
+    while terminal.expect([r"\A" + expression, pexpect.TIMEOUT], timeout=0.1):
+        read(terminals)
+        waited = time.monotonic() - began
+        if waited > LONGEST:
+            shown = terminal.logfile.getvalue()
+            pytest.fail(f"Line {block.line}, {block.info}:\n{block.text}\nIt shows:\n{shown}")
+        if ctrl_c and waited > 10:  # once more, as support.terminals.interrupt does
             terminal.sendintr()
-        else:
-            terminal.buffer = terminal.before + terminal.after + terminal.buffer
-
-    def leave(self):
-        """Close all terminals."""
-        for terminal in self.terminals.values():
-            terminal.close(force=True)
-
-
-PATH = str(Path(sys.executable).parent) + ":/usr/local/bin:/usr/bin:/bin"
+            ctrl_c = False
 
 
 def pattern(transcript):
     """Return the regular expression of a transcript: "..." is any lines, "\u2026" any text."""
     expression = ""
     for line in transcript.splitlines():
-        if line == "...":
-            expression += r"([^\n]*\n)*?"
-            continue
-        for what, character, _ in WILDCARDS:
-            line = re.sub(what, character, line)
-        line = re.escape(line)
-        for _, character, by in WILDCARDS:
-            line = line.replace(character, by)
-        expression += line + r"\r*\n"
-    return r"(?:(?<![^\r\n])|(?<=\^C))" + expression
+        same = map(re.escape, re.split(DIFFERENT, line))
+        expression += r"([^\n]*\n)*?" if line == "..." else r"[^\r\n]*".join(same) + r"[ \r]*\n"
+    return expression
 
 
-@pytest.fixture
-def reader(tmp_path):
-    """A reader with a fresh copy of the project, whose emulator has a free port.
-
-    The venv is there, as after the demo, and takes its packages from this one: pip has nothing to load.
-    """
-    folder = tmp_path / "queue-patterns"
-    shutil.copytree(str(PROJECT / "tests"), str(folder / "tests"))
-    for name in [*SCRIPTS, "requirements.txt", ".env.example"]:
-        shutil.copy(PROJECT / name, folder)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    for path in (folder / "tests" / "azurite.py", folder / ".env.example"):
-        text = path.read_text(encoding="utf-8")
-        assert text.count("10001") == 1
-        path.write_text(text.replace("10001", str(port)), encoding="utf-8")
-    subprocess.run(
-        [sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True
-    )
-    (packages,) = (folder / "venv").glob("lib/python*/site-packages")
-    (packages / "tests.pth").write_text(str(Path(pytest.__file__).parent.parent))
-    (folder / "venv" / "azurite").mkdir()
-    modules = folder / "venv" / "azurite" / "node_modules"
-    modules.symlink_to(Path(sys.prefix, "azurite", "node_modules"))
-    shutil.copy(Path(sys.prefix, "queue-patterns-setup"), folder / "venv")
-    reader = Reader(folder, port)
-    yield reader
-    reader.leave()
+def do(block, folder, terminals):
+    """Do what a block says."""
+    what, name = block.info.split()
+    if what == "diff":
+        scripts.edited(name, folder, *scripts.hunks(block.text))
+    elif what == "python":
+        (folder / name).write_text(block.text, encoding="utf-8")
+    elif what == "text":
+        before, *after = re.split(r"^\^C\n", block.text, flags=re.M)
+        expect(terminals, block, pattern(before))
+        for text in after:
+            terminals[name].sendintr()
+            expect(terminals, block, pattern("...\n" + text), ctrl_c=True)
+    else:
+        for line in block.text.splitlines():
+            if what == "sh":
+                expect(terminals, block, ".*?" + re.escape(PROMPT))
+            terminals[name].sendline(line)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
-@pytest.mark.timeout(400)
-def test_every_command_transcript_and_snippet(reader):
-    for step in steps("README.md"):
-        try:
-            reader.do(*step)
-        except pexpect.ExceptionPexpect as error:
-            pytest.fail(
-                f"{step}\n{type(error).__name__}, the terminal shows:\n{reader.current.before}"
-            )
+@pytest.mark.parametrize("section", dict.fromkeys(block.section for block in TODO))
+def test_section(section, folder, terminals):
+    todo = [block for block in TODO if block.section == section]
+    if todo[0].info != "sh t0":
+        terminals["t0"].sendline("python tests/azurite.py")
+        terminals["t0"].expect("It keeps its data in [^\n]*\n")
+    for block in todo:
+        do(block, folder, terminals)
+    shown = read(terminals)
+    assert "Traceback" not in shown or any("Traceback" in block.text for block in todo), shown
 
 
-def snippet(name):
-    """Return the text of the README's snippet with this file name in its first line."""
-    (text,) = [text for what, text, _ in steps("README.md") if text.startswith(f"# {name}\n")]
-    return text
+@pytest.mark.parametrize("name", NAMES)
+def test_blocks_are_of_a_known_kind_and_name_what_is_there(name):
+    tags = "".join(token.content for token in TOKENS[name] if token.type == "html_block")
+    assert "```" not in tags  # without an empty line above, GitHub shows no block
+    saved = {block.info.split()[1] for block in TODO}
+    for block in BLOCKS[name]:
+        assert re.fullmatch(f"{EXECUTED}|{EXCERPT}|{NOT_EXECUTED}", block.info), block
+        if re.fullmatch(EXCERPT, block.info):
+            source = "\n" + TEXTS[block.info.split()[2]]
+            indented = [textwrap.indent(block.text, " " * n) for n in range(0, 24, 4)]
+            assert any("\n" + text in source for text in indented), block
+        elif block.info.startswith("python "):
+            assert block.text.startswith(f"# {block.info.split()[1]}\n"), block
+        elif re.match("sh|bat|powershell|azurecli", block.info):
+            for file in re.findall(FILE, block.text):
+                assert file in saved or (PROJECT / file.replace("\\", "/")).exists(), (file, block)
 
 
-def test_resend_does_not_run_after_what_comes_back(storage, azurite, run, tmp_path):
-    text, count = re.subn(r"return base64.*", "return text", snippet("resend.py"))
-    assert count == 1
-    (tmp_path / "resend.py").write_text(text)
-    send(storage, "queue-validate-poison", *["bad"] * 3)
-    storage.service.create_queue("queue-validate")
-    moved = []
-
-    def intercept(method, path, forward):
-        if method == "POST" and "/queue-validate/messages" in path and len(moved) < 50:
-            moved.append(path)  # as a filter does that still takes it for bad
-            send(storage, "queue-validate-poison", "bad")
-        return forward()
-
-    with proxy(azurite, intercept) as port:
-        result = run("resend.py", folder=tmp_path, **{NAME: via(port, storage)})
-    assert result.out.splitlines() == ["Sent back: bad"] * 3
-
-
-def test_resend_and_peek_do_not_see_what_resend_left(storage, run, tmp_path):
-    for name in ("resend.py", "peek.py"):
-        (tmp_path / name).write_text(snippet(name))
-    send(storage, "queue-validate-poison", "hello")
-    results = [
-        run(name, *arguments, folder=tmp_path)
-        for name, *arguments in [
-            ("peek.py", "queue-validate-poison"),
-            ("resend.py",),
-            ("resend.py",),
-            ("peek.py", "queue-validate-poison"),
-        ]
-    ]
-    assert [result.out[-6:] for result in results] == ["hello\n", "hello\n", "", ""]
-    assert depth(storage, "queue-validate-poison") == 1
-
-
-def test_watch_shows_the_oldest_message_even_if_it_is_not_the_next(storage, run, tmp_path):
-    (tmp_path / "watch.py").write_text(snippet("watch.py"))
-    send(storage, "queue-enrich", "old")
-    queue = storage.service.get_queue_client("queue-enrich")
-    for _ in range(2):
-        wait_until(lambda: list(queue.receive_messages(visibility_timeout=2)))
-    send(storage, "queue-enrich", "new")
-    wait_until(lambda: len(queue.peek_messages(2)) == 2)
-    oldest = min(msg.inserted_on for msg in queue.peek_messages(2))
-    age = (datetime.datetime.now(datetime.timezone.utc) - oldest).total_seconds()
-    shown = run("watch.py", folder=tmp_path).out
-    assert int(re.fullmatch(r"queue-enrich +2 messages, oldest (\d+) s\n", shown)[1]) > age - 1
-
-
-def blocks(name):
-    """Return the steps without what is in the reader's language."""
-    return [(what, "" if what == "mermaid" else text) for what, text, _ in steps(name)]
-
-
-def test_both_languages_have_the_same_steps():
-    assert LANGUAGES == ["README.md", "README.ja.md"]
-    assert blocks("README.md") == blocks("README.ja.md")
-    shapes = [
-        [t.tag for t in parse(name) if t.tag in ("h1", "h2", "h3", "h4", "tr", "li")]
-        for name in LANGUAGES
-    ]
-    assert shapes[0] == shapes[1]
-
-
-@pytest.mark.parametrize("name", LANGUAGES)
-def test_excerpts_stand_in_their_scripts(name):
-    excerpts = 0
-    for what, text, before in steps(name):
-        if what == "python" and not FILE.match(text):
-            for script in scripts_in(before):
-                source = (PROJECT / script).read_text(encoding="utf-8")
-                indents = (textwrap.indent(text, " " * n) for n in range(0, 24, 4))
-                assert any(indented in source for indented in indents), text
-                excerpts += 1
-    assert excerpts > 5
-
-
-@pytest.mark.parametrize("name", LANGUAGES)
-def test_links_resolve(name):
-    tokens = parse(name)
-    ids = {token.attrGet("id") for token in tokens if token.type == "heading_open"}
-    links = [
-        child.attrGet("href") or child.attrGet("src")
-        for token in tokens
-        for child in token.children or []
-        if child.type in ("link_open", "image")
-    ]
-    assert links
-    for link in links:
-        if link.startswith("#"):
-            assert unquote(link[1:]) in ids
-        elif not link.startswith("https://"):
-            assert (PROJECT / link).exists(), link
-
-
-@pytest.mark.skipif(not shutil.which("mmdc"), reason="mermaid-cli (mmdc) is not installed")
-@pytest.mark.parametrize("name", LANGUAGES)
-def test_diagrams_render(name, tmp_path):
-    for number, (what, text, _) in enumerate(steps(name)):
-        if what == "mermaid":
-            source = tmp_path / f"{number}.mmd"
-            source.write_text(text, encoding="utf-8")
-            subprocess.run(
-                ["mmdc", "-i", str(source), "-o", f"{source}.svg"], check=True, timeout=TIMEOUT * 3
-            )
-
-
-@pytest.mark.parametrize("name", LANGUAGES)
-def test_constants_are_those_of_the_scripts(name):
-    """The reference's rows `NAME` | `value` | scripts stand so in each of those scripts."""
-    rows = re.findall(
-        r"^\| `([A-Z_]+)` \| `(.+?)` \| (.+?) \|",
-        (PROJECT / name).read_text(encoding="utf-8"),
-        re.M,
+def test_both_languages_have_the_same_headings_and_blocks():
+    english, japanese = (
+        [(t.tag, t.info, t.info == "mermaid" or t.content) for t in TOKENS[name] if t.type in SAME]
+        for name in NAMES
     )
-    assert len(rows) > 8
-    for constant, value, scripts in rows:
-        for script in scripts_in(scripts) or SCRIPTS:
-            assert re.search(
-                rf"^(?:[A-Z_]+, )?{constant}(?:, [A-Z_]+)? = .*{re.escape(value)}",
-                (PROJECT / script).read_text(encoding="utf-8"),
-                re.M,
-            ), (constant, script)
+    assert english == japanese
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_resolve(name):
+    for child in [child for token in TOKENS[name] for child in token.children or []]:
+        link = child.attrGet("href") or child.attrGet("src")
+        if link and not link.startswith("https://"):
+            file, _, anchor = unquote(link).partition("#")
+            assert (PROJECT / file).exists(), link
+            ids = {token.attrGet("id") for token in TOKENS.get(file or name, [])}
+            assert not anchor or anchor in ids, link
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_constants_are_those_of_the_scripts(name):
+    sources = "".join(TEXTS[script] for script in SCRIPTS)
+    constants = set(re.findall(r"^([A-Z_]+) = ([\d.]+)\b", sources, re.M))
+    shown = set()
+    for names, values in re.findall(r"^\| (`[A-Z_]+`.*?) \| (.*?) \|", TEXTS[name], re.M):
+        shown |= set(zip(re.findall("[A-Z_]+", names), re.findall(r"[\d.]+", values)))
+    assert len(shown) > 4
+    assert shown <= constants
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_readme_is_short_and_soon_comes_to_the_patterns(name):
+    assert TEXTS[name].count("\n") <= 700
+    steps = [block for block in BLOCKS[name] if block.info.startswith("sh t")]
+    for command, limit in [("python filter_validate.py", 300), ("python replier.py", 500)]:
+        assert min(block.line for block in steps if command in block.text) < limit
+
+
+@pytest.mark.parametrize("name, line", [("demo", r".* \| (.*)"), ("board", r"\n(queue .*)")])
+def test_picture_shows_lines_of_the_transcripts(name, line):
+    svg = (PROJECT / ".github" / f"{name}.svg").read_text(encoding="utf-8")
+    text = html.unescape("".join(re.findall("<text[^>]*>([^<]*)", svg))).replace("\xa0", " ")
+    shown = re.findall(line, text)
+    assert shown
+    for text in shown:
+        assert re.search(pattern(f"{text}\u2026"), "\n".join(LINES)), text
+
+
+def test_editors_and_ci_run_commands_of_the_readme():
+    workflow = (PROJECT / ".github" / "workflows" / "test.yml").read_text()
+    commands = re.findall("- run: (.+)", workflow)
+    for task in json.loads((PROJECT / ".vscode" / "tasks.json").read_text())["tasks"]:
+        if "args" in task:
+            commands.append("python " + " ".join(task["args"]))
+            # The emulator's task makes the venv if need be; without a .env the scripts say so.
+            assert task["label"] == "Emulator" or task["dependsOn"] == "Emulator"
+    assert len(commands) == 1 + 1 + len(SCRIPTS)
+    assert set(commands) <= set(LINES)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the container has sh")
+def test_dev_container_that_is_made_again_keeps_a_dotenv(tmp_path):
+    container = json.loads((PROJECT / ".devcontainer" / "devcontainer.json").read_text())
+    copy, command = container["postCreateCommand"].split("; ")
+    assert command in LINES
+    (tmp_path / ".env.example").write_text("example")
+    for contents in ("example", "one's own"):
+        subprocess.run(copy, shell=True, cwd=str(tmp_path), check=True)
+        assert (tmp_path / ".env").read_text() == contents
+        (tmp_path / ".env").write_text("one's own")
