@@ -34,11 +34,10 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def azurite(tmp_path_factory):
+def azurite():
     """The port of an Azurite with all ACCOUNTS, for this pytest worker."""
-    process, port = emulator.start(tmp_path_factory.mktemp("azurite"), accounts=ACCOUNTS)
-    yield port
-    emulator.stop(process)
+    with emulator.running(accounts=ACCOUNTS) as port:
+        yield port
 
 
 @pytest.fixture

@@ -1,17 +1,26 @@
 """What became of each order that was sent: it arrived, was rejected, was put aside, or is lost."""
 
 import json
+import re
 
 from support.queues import depth, queues, take
 from support.topology import POLLERS, QUEUES
 
 
-def order_id(text):
-    """Return the order's ID, or the text itself where it holds none."""
-    try:
-        return json.loads(text)["order_id"]
-    except (ValueError, TypeError, KeyError):
-        return text
+def said(text, start):
+    """Return the rest of each line of the text that begins so."""
+    return re.findall(f"^{re.escape(start)}(.*)", text, re.MULTILINE)
+
+
+def order_ids(texts):
+    """Return the orders' IDs, in order; for what holds none the text itself."""
+    ids = []
+    for text in texts:
+        try:
+            ids.append(json.loads(text)["order_id"])
+        except (ValueError, TypeError, KeyError):
+            ids.append(text)
+    return ids
 
 
 def empty(storage):
@@ -23,6 +32,6 @@ def empty(storage):
 
 
 def poisoned(storage):
-    """Take all messages out of the poison queues; return their texts by queue."""
+    """Take all messages out of the poison queues; return their texts."""
     names = [name for name in queues(storage) if name.endswith("-poison")]
-    return {name: take(storage, name, depth(storage, name)) for name in names}
+    return [text for name in names for text in take(storage, name, depth(storage, name))]

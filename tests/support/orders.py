@@ -3,11 +3,11 @@
 import json
 import uuid
 
+from support.ledger import said
 from support.queues import take
-from support.topology import QUEUES
+from support.topology import ARRIVED, QUEUES
 
 REPLY_QUEUE = f"reply-queue-{uuid.UUID(int=0)}"
-FINAL = "[Final Consumer] Fully processed message received: "
 OUTPUTS = {script: target for script, (_, target) in QUEUES.items()}
 OUTPUTS["replier.py"] = REPLY_QUEUE
 
@@ -30,5 +30,4 @@ def arrived(script, storage, outputs, count):
     """
     if OUTPUTS[script]:
         return numbers(take(storage, OUTPUTS[script], count))
-    lines = "".join(outputs).splitlines()
-    return numbers(line[len(FINAL) :] for line in lines if line.startswith(FINAL))
+    return numbers(said("".join(outputs), ARRIVED))

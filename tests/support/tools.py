@@ -5,8 +5,6 @@ import re
 import subprocess
 import sys
 
-TOOL_TIMEOUT = 140  # seconds
-
 
 def run_tool(path, *arguments, python=sys.executable, cwd=None, **changes):
     """Run a tool to its end; return its CompletedProcess, with stderr in stdout.
@@ -22,10 +20,9 @@ def run_tool(path, *arguments, python=sys.executable, cwd=None, **changes):
         errors="replace",
         env={k: v for k, v in {**os.environ, **changes}.items() if v is not None},
         cwd=cwd,
-        timeout=TOOL_TIMEOUT,
+        timeout=140,
         check=False,
     )
-    rows = re.findall(r"^([a-z]+(?: [a-z]+)*) +(\S+)$", result.stdout, re.MULTILINE)
-    result.table = dict(rows)
+    result.table = dict(re.findall(r"^([a-z ]+?) +(\S+)$", result.stdout, re.MULTILINE))
     assert "Traceback" not in result.stdout, result.stdout
     return result
