@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 
-from support import emulator, environment, ledger, queues, scripts
+from support import emulator, environment, queues, scripts
+from support.orders import all_done, order_ids, poisoned, said
 from support.topology import ARRIVED, POLLERS, PROJECT, READY
 
 ORDERS = PROJECT / "tests" / "data" / "orders.jsonl"
@@ -78,7 +79,7 @@ class Cast:
         for arguments in ([], [ORDERS]):
             producer = self.start("pipe_producer.py", *arguments)
             self.wait_for(lambda producer=producer: producer.poll() == 0)
-            self.wait_for(lambda: ledger.empty(storage))
+            self.wait_for(lambda: all_done(storage))
         requestor = self.start("requestor.py")
         self.wait_for(lambda: requestor.poll() == 0)
 
@@ -90,16 +91,16 @@ class Cast:
             thread.join()
 
 
-def reckon(texts, poisoned):
+def reckon(texts, set_aside):
     """Print what became of the orders, by what the scripts printed; return how many are lost."""
-    sent = {HANDOUT_ORDER, *ledger.order_ids(ORDERS.read_text(encoding="utf-8").splitlines())}
+    sent = {HANDOUT_ORDER, *order_ids(ORDERS.read_text(encoding="utf-8").splitlines())}
     rejected = r"Received: (.*)\n.* Validation failed"
     ends = {
-        "arrived": ledger.said(texts["final_consumer.py"], ARRIVED),
+        "arrived": said(texts["final_consumer.py"], ARRIVED),
         "rejected": re.findall(rejected, texts["filter_validate.py"]),
-        "poisoned": poisoned,
+        "poisoned": set_aside,
     }
-    ends = {end: set(ledger.order_ids(orders)) for end, orders in ends.items()}
+    ends = {end: set(order_ids(orders)) for end, orders in ends.items()}
     ends["lost"] = sent.difference(*ends.values())
     print(f"\nsent       {len(sent)}")
     for end, orders in ends.items():
@@ -118,7 +119,7 @@ def main():
             cast.play(storage)
         finally:
             cast.stop()
-        lost = reckon(cast.texts, ledger.poisoned(storage))
+        lost = reckon(cast.texts, poisoned(storage))
     print("request    answered")
     print(f"seconds    {time.monotonic() - began:.1f}")
     print("\nNot everything arrived as it should." if lost else NEXT)

@@ -10,7 +10,7 @@ import pexpect
 import psutil
 import pytest
 
-from support.emulator import free_port
+from support.emulator import connection_string, free_port
 from support.queues import account, depth, send
 from support.terminals import interrupt, spawn
 from support.tools import run_tool
@@ -29,12 +29,12 @@ def test_demo_loses_nothing_behind_a_company_proxy_and_beside_a_netrc(tmp_path):
     changes = dict.fromkeys(proxies, "http://127.0.0.1:9")
     changes.update(NO_PROXY="example.com", no_proxy="example.com", NETRC=None)
     result = run_tool(DEMO, HOME=str(tmp_path), USERPROFILE=str(tmp_path), **changes)
-    assert result.returncode == 0, result.stdout
+    assert result.returncode == 0, result.err
     table = result.table
     assert (table["sent"], table["lost"], table["request"]) == ("121", "0", "answered")
     assert sum(int(table[end]) for end in ("arrived", "rejected", "poisoned")) == 121
-    assert "\033" not in result.stdout
-    assert "\nrequestor       | [Requestor] Reply received: HELLO WORLD\n" in result.stdout
+    assert "\033" not in result.out
+    assert "\nrequestor       | [Requestor] Reply received: HELLO WORLD\n" in result.out
 
 
 @posix
@@ -68,8 +68,7 @@ def terminal_0(tmp_path):
         terminals.append(terminal)
         terminal.expect(r"Azurite listens on http://127\.0\.0\.1:(\d+)\. Leave this terminal open")
         terminal.port = int(terminal.match.group(1))
-        example = (PROJECT / ".env.example").read_text().split('"')[1]
-        terminal.connection = example.replace(":10001", f":{terminal.port}")
+        terminal.connection = connection_string(terminal.port)
         return terminal
 
     yield terminal_0
@@ -114,7 +113,7 @@ def test_what_azurite_cannot_start_with_is_said_with_a_way_out(terminal_0, tmp_p
     ]:
         result = run_tool(AZURITE, *arguments)
         assert result.returncode == code
-        assert result.stdout.rstrip().endswith(line), result.stdout
+        assert (result.out + result.err).rstrip().endswith(line), result.err
 
 
 def test_run_passes_its_arguments_and_exit_code_on(tmp_path):
@@ -122,7 +121,7 @@ def test_run_passes_its_arguments_and_exit_code_on(tmp_path):
     arguments = ["-n", "0", "--collect-only", "-q", "tests/test_tools.py", "-k"]
     for word, code in [("tests", 0), ("no_such_test", 5)]:
         result = run_tool(RUN, *arguments, word, cwd=tmp_path)
-        assert result.returncode == code, result.stdout
+        assert result.returncode == code, result.out
 
 
 def test_first_run_says_what_pip_says_and_no_more(clone):
@@ -132,8 +131,8 @@ def test_first_run_says_what_pip_says_and_no_more(clone):
     changes["PIP_CONFIG_FILE"] = os.devnull
     result = run_tool(clone / "tests" / "demo.py", python=BASE, **changes)
     assert result.returncode == 1
-    lines = result.stdout.splitlines()
-    assert lines[0].startswith(f"First run: setting up {clone / 'venv'} (")
-    assert lines[1] == "  pip ..."
-    assert lines[-2].startswith("ERROR: No matching distribution found for azure-")
-    assert lines[-1].startswith("Python packages and Node.js: failed, for the reason above.")
+    assert result.out.startswith(f"First run: setting up {clone / 'venv'} (")
+    assert "\n  pip ...\n" in result.out
+    *_, reason, last = result.err.splitlines()
+    assert reason.startswith("ERROR: No matching distribution found for azure-")
+    assert last.startswith("Python packages and Node.js: failed, for the reason above.")

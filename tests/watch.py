@@ -7,13 +7,11 @@ all       messages in the queue, as the storage counts them; expired ones are in
 waiting   what a script would receive now; a look sees 32 at most, so "32+" may be any number
 hidden    the others: received by a script and not deleted yet, or expired; "?" if waiting is "32+"
 oldest    age of the oldest waiting message that was seen; a hidden one cannot be seen
-change/s  of "all", over the last 5 looks; how many came and how many went cannot be known, only
-          the difference: if as many come as go, it is 0
+change/s  of "all", over the last 5 looks; if as many come as go, it is 0
 <- grows  over the last 5 looks, at least one message more per look
 
-The queues are looked at one after the other: an order on its way may show in two of them.
 A look costs 1 call for the list of queues, 1 for the count of each, and 1 more for each that is not
-empty: 5 before anything is sent, 23 at most. Other queues of the account are left out.
+empty: 23 at most. Other queues of the account are left out.
 """
 
 import argparse
@@ -32,9 +30,8 @@ PEEK = 32  # messages, the most that a look can see
 REPLY_QUEUES = 3  # on the board at most; each requestor that waits has one
 WINDOW = 5  # looks
 CALL = {"connection_timeout": 4, "read_timeout": 4, "retry_total": 0}  # seconds; it looks again
-Figures = collections.namedtuple(
-    "Figures", "name all waiting hidden oldest note", defaults=[None, None, None, None, ""]
-)
+FIGURES = "name all waiting hidden oldest note"
+Figures = collections.namedtuple("Figures", FIGURES, defaults=[None, None, None, None, ""])
 
 
 def look(service):
@@ -88,7 +85,7 @@ def draw(looks, trouble):
     seconds = (ended - began).total_seconds()
     before = {queue.name: queue.all or 0 for queue in first}
     table = Table("queue", box=None, padding=(0, 1, 0, 0))
-    for title in ("all", "waiting", "hidden", "oldest", "change/s"):
+    for title in ["all", "waiting", "hidden", "oldest", "change/s"]:
         table.add_column(title, justify="right", no_wrap=True)
     for queue in last:
         name = queue.name if len(queue.name) < 22 else queue.name[:18] + "..."

@@ -21,7 +21,8 @@ from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the support package
-from support import emulator, environment, ledger, queues
+from support import emulator, environment, queues
+from support.orders import order_ids
 from support.proxy import proxy
 from support.terminals import running
 from support.topology import POLLERS, QUEUES
@@ -105,7 +106,7 @@ def rate(storage, program, copies, count):
         began, rest = time.perf_counter(), left()
         queues.wait_until(lambda: not left(), TIMEOUT)
         took = time.perf_counter() - began
-    found = sorted(ledger.order_ids(queues.take(storage, target.queue_name, count)))
+    found = sorted(order_ids(queues.take(storage, target.queue_name, count)))
     if found != list(range(count)):
         raise RuntimeError(f"{count} orders became {len(found)}, {len(set(found))} different ones.")
     return rest / took

@@ -8,7 +8,6 @@ exit code is 1). Without kills and outages, the memory that is shown tells wheth
 """
 
 import argparse
-import collections
 import json
 import random
 import shutil
@@ -20,13 +19,15 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the support package
-from support import emulator, environment, ledger, queues, scripts
+from support import emulator, environment, queues, scripts
+from support.orders import all_done, order_ids, poisoned, said
 from support.topology import ARRIVED, POLLERS, REPLY, SENT
 
 COPIES = 2
 CHUNK = 50  # orders that one run of the producer sends
 STALL = 4  # seconds until the next kill comes even if nothing arrives
 DRAIN = 240  # seconds that the end may take: leases of 30 s, one after another
+COUNTED = ["answered", "requestors killed", "told why not", "answered wrongly", "kills", "outages"]
 
 
 class Campaign:
@@ -38,7 +39,7 @@ class Campaign:
         self.storage = queues.account(emulator.connection_string(self.port))
         self.pollers = {f"{script}-{copy}": script for script in POLLERS for copy in range(COPIES)}
         self.processes, self.killed, self.shown = {}, [], 0
-        self.sent, self.count = set(), collections.Counter()
+        self.sent, self.count = set(), dict.fromkeys(COUNTED, 0)
 
     def start(self, name, script, *arguments, **options):
         """Start a script under this name; what it prints is added to the file of this name."""
@@ -55,7 +56,7 @@ class Campaign:
 
     def arrived(self):
         """Return the orders that the final consumers have printed."""
-        return ledger.said(self.printed("final_consumer.py-*"), ARRIVED)
+        return said(self.printed("final_consumer.py-*"), ARRIVED)
 
     def kill(self):
         """Kill a script that the seed chooses; start it again if it is a poller."""
@@ -80,11 +81,10 @@ class Campaign:
         """Send the orders (texts by ID), each until the producer says that it is sent."""
         while len(self.sent) < len(orders):
             chunk = [text for name, text in orders.items() if name not in self.sent][:CHUNK]
-            self.count["producers"] += 1
-            name = f"producer-{self.count['producers']}"
+            name = f"producer-{len(self.processes)}"
             process = self.start(name, "pipe_producer.py", "-", stdin=subprocess.PIPE)
             process.communicate("\n".join(chunk))
-            self.sent.update(ledger.order_ids(ledger.said(self.printed(name), SENT)))
+            self.sent.update(order_ids(said(self.printed(name), SENT)))
 
     def ask(self, orders):
         """Ask one request for each chunk of so many orders, and check each reply."""
@@ -92,7 +92,7 @@ class Campaign:
             queues.wait_until(lambda number=number: len(self.sent) >= number, float("inf"))
             name = f"requestor-{number}"
             process = self.start(name, "requestor.py", "request", number)
-            code, replies = process.wait(), ledger.said(self.printed(name), REPLY)
+            code, replies = process.wait(), said(self.printed(name), REPLY)
             if replies == [f"REQUEST {number}"]:
                 self.count["answered"] += 1
             elif not replies and process in self.killed:
@@ -141,8 +141,8 @@ class Campaign:
             time.sleep(self.random.uniform(0, 0.2))
             event()
         self.wait(lambda: not (sender.is_alive() or asker.is_alive()), float("inf"))
-        self.wait(lambda: ledger.empty(self.storage), DRAIN)
-        return set(ledger.order_ids(ledger.poisoned(self.storage)))
+        self.wait(lambda: all_done(self.storage), DRAIN)
+        return set(order_ids(poisoned(self.storage)))
 
     def close(self):
         """Stop all that was started."""
@@ -164,31 +164,25 @@ def main():
     folder = tempfile.mkdtemp(prefix="chaos-")
     campaign = Campaign(folder, options.seed)
     try:
-        poisoned = campaign.run(options.orders, options.kills, options.outages)
+        put_aside = campaign.run(options.orders, options.kills, options.outages)
     finally:
         campaign.close()
-    sent, count = campaign.sent, campaign.count
-    arrived = ledger.order_ids(campaign.arrived())
-    lost = sent.difference(arrived, poisoned)
+    sent, arrived = campaign.sent, order_ids(campaign.arrived())
+    lost = sent.difference(arrived, put_aside)
     table = {
         "sent": len(sent),
         "arrived": len(set(arrived)),
         "duplicates": len(arrived) - len(set(arrived)),
-        "poisoned": len((sent & poisoned).difference(arrived)),
+        "poisoned": len((sent & put_aside).difference(arrived)),
         "lost": len(lost),
-        **{
-            title: count[title]
-            for title in ("answered", "requestors killed", "told why not", "answered wrongly")
-        },
-        "kills": count["kills"],
-        "outages": count["outages"],
+        **campaign.count,
         "seconds": round(time.monotonic() - began),
     }
     print()
     for title, value in table.items():
         print(f"{title:<18}{value:>7}")
     faults = [f"Lost: {', '.join(sorted(lost))}"] if lost else []
-    if len(sent) < options.orders or count["answered wrongly"]:
+    if len(sent) < options.orders or table["answered wrongly"]:
         faults.append("Not all was sent, or a reply is wrong.")
     if "Traceback" in campaign.printed("*") or emulator.KEY in campaign.printed("*"):
         faults.append("A script printed a traceback, or the key.")
