@@ -117,11 +117,8 @@ def test_what_azurite_cannot_start_with_is_said_with_a_way_out(terminal_0, tmp_p
 
 
 def test_run_passes_its_arguments_and_exit_code_on(tmp_path):
-    (tmp_path / "tests").mkdir()  # what -k is given is no path
-    arguments = ["-n", "0", "--collect-only", "-q", "tests/test_tools.py", "-k"]
-    for word, code in [("tests", 0), ("no_such_test", 5)]:
-        result = run_tool(RUN, *arguments, word, cwd=tmp_path)
-        assert result.returncode == code, result.out
+    result = run_tool(RUN, "-n", 0, "tests/test_tools.py", "-k", "no_such_test", cwd=tmp_path)
+    assert result.returncode == 5, result.out
 
 
 def test_first_run_says_what_pip_says_and_no_more(clone):
