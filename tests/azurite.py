@@ -1,6 +1,7 @@
 """Terminal 0 of the workshop: the emulator that .env.example is made for, until Ctrl+C."""
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -37,24 +38,19 @@ def main():
         print(f"Name another folder: python tests/azurite.py {port} FOLDER")
         return 1
     except RuntimeError as error:
-        print(f"Azurite did not start: {error}")
+        print(error)
         for word, way_out in WAYS_OUT.items():
             if word in str(error):
                 print(way_out.format(port=port, folder=folder))
         return 1
-    try:
-        print(
-            f"Azurite listens on http://127.0.0.1:{port}. Leave this terminal open; Ctrl+C stops it."
-        )
+    url = f"http://127.0.0.1:{port}"
+    with contextlib.suppress(KeyboardInterrupt):
+        print(f"Azurite listens on {url}. Leave this terminal open; Ctrl+C stops it.")
         print(f"It keeps its data in {folder}", flush=True)
         process.wait()
-        print(f"Azurite ended by itself, with exit code {process.returncode}.")
-        return 1
-    except KeyboardInterrupt:
-        print("Azurite stopped.")
-        return 0
-    finally:
-        emulator.stop(process)
+    emulator.stop(process)
+    print("Azurite stopped.")
+    return process.returncode
 
 
 if __name__ == "__main__":

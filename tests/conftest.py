@@ -4,14 +4,13 @@ import base64
 import itertools
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from support import emulator, environment, queues, scripts, terminals
-from support.topology import PROJECT, TIMEOUT
+from support import emulator, environment, queues, scripts, terminals, tools
+from support.topology import PROJECT
 
 # A test may begin while the last call of a killed script is still under way: it has another account.
 ACCOUNTS = {
@@ -34,11 +33,10 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def azurite(tmp_path_factory):
+def azurite():
     """The port of an Azurite with all ACCOUNTS, for this pytest worker."""
-    process, port = emulator.start(tmp_path_factory.mktemp("azurite"), accounts=ACCOUNTS)
-    yield port
-    emulator.stop(process)
+    with emulator.running(accounts=ACCOUNTS) as port:
+        yield port
 
 
 @pytest.fixture
@@ -75,8 +73,8 @@ def start(variables, storage):
     yield start
     for process, _ in started:
         process.proc.kill()
-    texts = [(terminals.printed(process), traceback) for process, traceback in started]
-    for text, traceback in texts:
+    for process, traceback in started:
+        text = terminals.printed(process)
         assert traceback or "Traceback" not in text, text
         assert storage.key not in text, text
 
@@ -98,22 +96,13 @@ def clone(tmp_path):
 def run(variables, storage):
     """Return run(script, *arguments, input=None, folder=PROJECT, traceback=False, **changes).
 
-    It runs the script to its end and returns its CompletedProcess, with .out and .err as text.
-    changes: variables; None removes one. The outputs are checked as those of start().
+    It runs the script to its end and returns what tools.finish() does. changes: variables; None
+    removes one. The outputs are checked as those of start().
     """
 
     def run(script, *arguments, input=None, folder=PROJECT, traceback=False, **changes):
-        result = subprocess.run(
-            scripts.command(script, *arguments, folder=folder),
-            input=input,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={k: v for k, v in {**variables, **changes}.items() if v is not None},
-            timeout=TIMEOUT + 50,
-            check=False,
-        )
-        result.out = result.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
-        result.err = result.stderr.decode("utf-8", "replace").replace("\r\n", "\n")
+        command = scripts.command(script, *arguments, folder=folder)
+        result = tools.finish(command, {**variables, **changes}, input)
         assert traceback or "Traceback" not in result.out + result.err, result.err
         assert storage.key not in result.out + result.err
         return result

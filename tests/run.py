@@ -12,10 +12,10 @@ DEFAULTS = ["-n", "4", "--maxschedchunk", "1", "-q", "-rfEs"]
 
 def main():
     """Run pytest with the arguments of the command line; return its exit code."""
-    variables = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
-    variables["HYPOTHESIS_STORAGE_DIRECTORY"] = os.path.join(sys.prefix, "hypothesis")
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.path.join(sys.prefix, "hypothesis")
     command = [sys.executable, "-m", "pytest", *DEFAULTS, *sys.argv[1:]]
-    return subprocess.run(command, env=variables, cwd=topology.PROJECT, check=False).returncode
+    return subprocess.call(command, cwd=topology.PROJECT)
 
 
 if __name__ == "__main__":

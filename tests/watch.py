@@ -7,13 +7,11 @@ all       messages in the queue, as the storage counts them; expired ones are in
 waiting   what a script would receive now; a look sees 32 at most, so "32+" may be any number
 hidden    the others: received by a script and not deleted yet, or expired; "?" if waiting is "32+"
 oldest    age of the oldest waiting message that was seen; a hidden one cannot be seen
-change/s  of "all", over the last 5 looks; how many came and how many went cannot be known, only
-          the difference: if as many come as go, it is 0
+change/s  of "all", over the last 5 looks; if as many come as go, it is 0
 <- grows  over the last 5 looks, at least one message more per look
 
-The queues are looked at one after the other: an order on its way may show in two of them.
 A look costs 1 call for the list of queues, 1 for the count of each, and 1 more for each that is not
-empty: 5 before anything is sent, 23 at most. Other queues of the account are left out.
+empty: 23 at most. Other queues of the account are left out.
 """
 
 import argparse
@@ -32,21 +30,19 @@ PEEK = 32  # messages, the most that a look can see
 REPLY_QUEUES = 3  # on the board at most; each requestor that waits has one
 WINDOW = 5  # looks
 CALL = {"connection_timeout": 4, "read_timeout": 4, "retry_total": 0}  # seconds; it looks again
-MALFORMED = f"{NAME} is not set, or wrong. See .env.example."
-Figures = collections.namedtuple(
-    "Figures", "name all waiting hidden oldest note", defaults=[None, None, None, None, ""]
-)
+FIGURES = "name all waiting hidden oldest note"
+Figures = collections.namedtuple("Figures", FIGURES, defaults=[None, None, None, None, ""])
 
 
 def look(service):
     """Return the Figures of each queue on the board, in its order."""
     there = [queue.name for queue in service.list_queues()]
     replies = [name for name in there if name.startswith("reply-queue-")]
-    poison = [name + "-poison" for name in NAMES if name + "-poison" in there]
     queues = [figures(service, name) for name in NAMES + replies[:REPLY_QUEUES]]
     if len(replies) > REPLY_QUEUES:
         queues.append(Figures(f"{len(replies) - REPLY_QUEUES} more reply queues"))
-    return queues + [queue for queue in (figures(service, name) for name in poison) if queue.all]
+    poison = [figures(service, f"{name}-poison") for name in NAMES if f"{name}-poison" in there]
+    return queues + [queue for queue in poison if queue.all]
 
 
 def figures(service, name):
@@ -84,35 +80,31 @@ def draw(looks, trouble):
     from rich.console import Group
     from rich.styled import Styled
     from rich.table import Table
-    from rich.text import Text
 
     (began, first), (ended, last) = looks[0], looks[-1]
     seconds = (ended - began).total_seconds()
     before = {queue.name: queue.all or 0 for queue in first}
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column("queue", overflow="ellipsis")
-    for title in ("all", "waiting", "hidden", "oldest", "change/s"):
+    table = Table("queue", box=None, padding=(0, 1, 0, 0))
+    for title in ["all", "waiting", "hidden", "oldest", "change/s"]:
         table.add_column(title, justify="right", no_wrap=True)
     for queue in last:
         name = queue.name if len(queue.name) < 22 else queue.name[:18] + "..."
         change = (queue.all or 0) - before.get(queue.name, 0)
-        rate = None
-        if seconds and queue.all is not None:
-            rate = f"{change / seconds:+.1f}"
+        rate = f"{change / seconds:+.1f}" if seconds and queue.all is not None else None
         cells = [queue.all, queue.waiting, queue.hidden, queue.oldest, rate]
         cells = ["-" if cell is None else str(cell) for cell in cells]
         grows = len(looks) > WINDOW and change >= WINDOW
         note, style = ("<- grows", "bold") if grows else (queue.note, "")
         table.add_row(name, *cells, note, style=style)
     clock = f"{ended:%H:%M:%S}"
-    line = f"No figures since {clock}: {trouble}" if trouble else clock
-    return Group(Styled(table, "dim" if trouble else ""), Text(line))
+    if trouble:
+        return Group(Styled(table, "dim"), f"No figures since {clock}: {trouble}")
+    return Group(table, clock)
 
 
 def watch(service, options, show):
     """Look, and show the board; exit if the storage refuses the key, or if it is the only look."""
     from azure.core.exceptions import AzureError, ClientAuthenticationError
-    from urllib3.exceptions import LocationParseError
 
     looks = collections.deque(maxlen=WINDOW + 1)
     nothing = datetime.datetime.now(), []
@@ -121,22 +113,20 @@ def watch(service, options, show):
             queues = look(service)
             looks.append((datetime.datetime.now(), queues))
             trouble = None
+        except ClientAuthenticationError as error:
+            sys.exit(f"Wrong key in .env? {error}".split("\n")[0])
         except AzureError as error:
-            trouble = str(error).splitlines()[0]
-            if isinstance(error, ClientAuthenticationError):
-                sys.exit(f"Wrong key in .env? {trouble}")
+            trouble = str(error).split("\n")[0]
             if options.once:
                 sys.exit(trouble)
-        except LocationParseError:  # its host can be none
-            sys.exit(MALFORMED)
         show(draw(looks or [nothing], trouble))
         if options.once:
             return
-        time.sleep(max(options.interval, 0))
+        time.sleep(options.interval)
 
 
 def main():
-    """Show the board until Ctrl+C; return the exit code."""
+    """Show the board until Ctrl+C."""
     from azure.storage.queue import QueueServiceClient
     from dotenv import load_dotenv
     from rich.console import Console
@@ -146,24 +136,22 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--once", action="store_true", help="look once")
-    parser.add_argument(
-        "--interval", type=float, default=1, metavar="SECONDS", help="1 if not given"
-    )
+    parser.add_argument("--interval", type=float, default=1, metavar="SECONDS", help="default: 1")
     options = parser.parse_args()
     sys.stdout.reconfigure(errors="backslashreplace")  # Windows' own words, in a pipe
     try:
         load_dotenv(encoding="utf-8-sig")
         service = QueueServiceClient.from_connection_string(os.getenv(NAME, ""), **CALL)
+        service.primary_hostname.encode("idna")  # as the scripts do
     except ValueError:
-        sys.exit(MALFORMED)
-    console = Console()
+        sys.exit(f"{NAME} is not set, or wrong. See .env.example.")
+    console = Console(highlight=False)
     with contextlib.suppress(KeyboardInterrupt):
         if options.once or not console.is_interactive:
             watch(service, options, console.print)
         else:
             with Live(console=console, auto_refresh=False) as live:
                 watch(service, options, lambda board: live.update(board, refresh=True))
-    return 0
 
 
 if __name__ == "__main__":

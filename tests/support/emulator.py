@@ -1,9 +1,15 @@
-"""Azurite's queue service as a process: start it, stop it, and the connection string to reach it."""
+"""Azurite's queue service as a process: start it, stop it, and the connection string to reach it.
 
+A tool imports this before the virtual environment is made: so no package is imported up here.
+"""
+
+import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -45,28 +51,26 @@ def start(folder, port=0, accounts=None, check_api_version=False):
     command += ["--silent", "--disableTelemetry"]
     if not check_api_version:
         command.append("--skipApiVersionCheck")
-    environment = dict(os.environ)
-    environment.pop("AZURITE_ACCOUNTS", None)
-    if accounts:
-        environment["AZURITE_ACCOUNTS"] = ";".join(f"{n}:{k}" for n, k in accounts.items())
+    names = ";".join(f"{name}:{key}" for name, key in (accounts or {ACCOUNT: KEY}).items())
     with open(log, "wb") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env={**os.environ, "AZURITE_ACCOUNTS": names},
             start_new_session=True,  # Ctrl+C is for us: we stop Azurite last
         )
     deadline = time.monotonic() + START_TIMEOUT
     while process.poll() is None and time.monotonic() < deadline:
-        text = log.read_text(encoding="utf-8", errors="replace")
-        if "successfully listens on" in text:
-            url = text.split("successfully listens on", 1)[1].split()[0]
-            return process, int(url.rsplit(":", 1)[1])
         time.sleep(0.02)
+        words = log.read_text(encoding="utf-8", errors="replace")
+        listens = re.search(r"successfully listens on http://.*:(\d+)", words)
+        if listens:
+            return process, int(listens.group(1))
     stop(process)
-    raise RuntimeError(log.read_text(encoding="utf-8", errors="replace").strip())
+    words = log.read_text(encoding="utf-8", errors="replace").strip()
+    raise RuntimeError(f"Azurite did not start: {words}")
 
 
 def stop(process):
@@ -77,3 +81,14 @@ def stop(process):
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+@contextlib.contextmanager
+def running(**options):
+    """Yield the port of an Azurite with its data in a temporary folder; the options are start()'s."""
+    with tempfile.TemporaryDirectory() as folder:
+        process, port = start(folder, **options)
+        try:
+            yield port
+        finally:
+            stop(process)

@@ -1,10 +1,10 @@
 """A small reverse proxy between a script and Azurite that sees each call and can spoil it."""
 
 import contextlib
-import http.client
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+OWN_HEADERS = ("connection", "content-length", "date", "server", "transfer-encoding")
 ERROR = '<?xml version="1.0"?><Error><Code>{}</Code><Message>{}</Message></Error>'
 
 
@@ -29,6 +29,9 @@ def proxy(port, intercept):
     intercept(method, path, forward) returns the response to a call, (status, headers, content), or
     None to cut the connection without one. forward() makes the call and returns its response.
     """
+    import urllib3
+
+    pool = urllib3.PoolManager()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -42,18 +45,10 @@ def proxy(port, intercept):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
             def forward():
-                upstream = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-                upstream.request(self.command, self.path, body, dict(self.headers))
-                response = upstream.getresponse()
-                headers = {
-                    name: value
-                    for name, value in response.getheaders()
-                    if name.lower()
-                    not in ("content-length", "transfer-encoding", "connection", "date")
-                }
-                content = response.read()
-                upstream.close()
-                return response.status, headers, content
+                url = f"http://127.0.0.1:{port}{self.path}"
+                found = pool.request(self.command, url, body=body, headers=dict(self.headers))
+                headers = {k: v for k, v in found.headers.items() if k.lower() not in OWN_HEADERS}
+                return found.status, headers, found.data
 
             response = intercept(self.command, self.path, forward)
             if response is None:
@@ -68,7 +63,7 @@ def proxy(port, intercept):
             self.end_headers()
             self.wfile.write(content)
 
-        do_PUT = do_POST = do_DELETE = do_HEAD = do_GET
+        do_PUT = do_POST = do_DELETE = do_GET
 
         def log_message(self, *arguments):
             """Say nothing."""

@@ -1,9 +1,11 @@
 """Processes as in a terminal: lines to expect of them, and Ctrl+C."""
 
+import contextlib
 import io
 import signal
 
-from support.topology import TIMEOUT
+from support import scripts
+from support.topology import PROJECT, TIMEOUT
 
 
 def spawn(command, variables=None, timeout=TIMEOUT):
@@ -17,6 +19,18 @@ def spawn(command, variables=None, timeout=TIMEOUT):
     process = PopenSpawn(command, timeout=timeout, env=variables, encoding="utf-8", logfile=log)
     process.log = log
     return process
+
+
+@contextlib.contextmanager
+def running(script, connection, until, folder=PROJECT):
+    """Yield a script's process, to expect lines of, once it has printed until; kill it at the end."""
+    variables = scripts.variables(connection)
+    process = spawn(scripts.command(script, folder=folder), variables, timeout=300)
+    try:
+        process.expect_exact(until)
+        yield process
+    finally:
+        printed(process)
 
 
 def interrupt(process):

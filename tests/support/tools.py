@@ -1,31 +1,37 @@
-"""Running a tool of tests/ as a process, to test it."""
+"""Running scripts and tools to their end, to test them."""
 
 import os
 import re
 import subprocess
 import sys
 
-TOOL_TIMEOUT = 140  # seconds
+
+def finish(command, variables, input=None, cwd=None):
+    """Run a command line to its end; return its CompletedProcess, with .out and .err as text.
+
+    variables: its environment, without those that are None. input: bytes, none if not given.
+    """
+    result = subprocess.run(
+        command,
+        input=input or b"",
+        capture_output=True,
+        env={name: value for name, value in variables.items() if value is not None},
+        cwd=cwd,
+        timeout=140,
+        check=False,
+    )
+    result.out = result.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
+    result.err = result.stderr.decode("utf-8", "replace").replace("\r\n", "\n")
+    return result
 
 
 def run_tool(path, *arguments, python=sys.executable, cwd=None, **changes):
-    """Run a tool to its end; return its CompletedProcess, with stderr in stdout.
+    """Run a tool to its end; return what finish() does, with .table, a dict of its lines' last words.
 
-    changes: variables; None removes one. Its .table is a dict of the lines of words and a number.
+    changes: variables; None removes one.
     """
-    result = subprocess.run(
-        [str(python), str(path), *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        env={k: v for k, v in {**os.environ, **changes}.items() if v is not None},
-        cwd=cwd,
-        timeout=TOOL_TIMEOUT,
-        check=False,
-    )
-    rows = re.findall(r"^([a-z]+(?: [a-z]+)*) +(\S+)$", result.stdout, re.MULTILINE)
-    result.table = dict(rows)
-    assert "Traceback" not in result.stdout, result.stdout
+    command = [str(python), str(path), *map(str, arguments)]
+    result = finish(command, {**os.environ, **changes}, cwd=cwd)
+    result.table = dict(re.findall(r"^([a-z ]+?) +(\S+)$", result.out, re.MULTILINE))
+    assert "Traceback" not in result.err, result.err
     return result

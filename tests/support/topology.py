@@ -1,4 +1,4 @@
-"""The six scripts: their queues, and what they print when they are ready."""
+"""The six scripts: their queues, and what they print."""
 
 from pathlib import Path
 
@@ -22,3 +22,6 @@ READY = {  # poller: what it prints once its queues are there
 }
 POLLERS = list(READY)
 ONE_SHOTS = [script for script in SCRIPTS if script not in POLLERS]
+SENT = "-> Sent to 'queue-validate': "  # an order comes after it, as after the next
+ARRIVED = "[Final Consumer] Fully processed message received: "
+REPLY = "[Requestor] Reply received: "
