@@ -42,6 +42,6 @@ def test_what_a_filter_loses_is_said(clone, tool, arguments):
 
 @pytest.mark.slow
 def test_the_benchmark_measures_each_row_and_says_which_goal_is_missed():
-    result = run_tool(PROJECT / BENCHMARK, "--rounds", 1, "--orders", 8, "--seconds", 1)
+    result = run_tool(PROJECT / BENCHMARK, "--rounds", 1, "--orders", 16, "--seconds", 1)
     assert len(result.out.splitlines()) == 1 + 9, result.out
     assert result.returncode == ("MISSED" in result.out)

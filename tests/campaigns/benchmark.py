@@ -31,6 +31,7 @@ ROUND_TRIP = 0.02  # seconds, added by a proxy, as the way to a real account doe
 COPIES = (1, 2, 4)
 MAX_WAIT = 0.5  # seconds between two looks of an idle poller, as in the scripts
 TIMEOUT = 600  # seconds until a measurement is given up
+PAUSE = 0.005  # seconds between two looks at what is left
 FILTER = "filter_validate.py"
 READY = "Waiting for"  # what each poller prints then
 # What the filter is compared with: a loop that does nothing but to receive, send and delete.
@@ -102,9 +103,9 @@ def rate(storage, program, copies, count):
             list(pool.map(source.send_message, orders))
         for process in processes:
             process.resume()
-        queues.wait_until(lambda: left() < count, TIMEOUT)
+        queues.wait_until(lambda: left() < count, TIMEOUT, PAUSE)
         began, rest = time.perf_counter(), left()
-        queues.wait_until(lambda: not left(), TIMEOUT)
+        queues.wait_until(lambda: not left(), TIMEOUT, PAUSE)
         took = time.perf_counter() - began
     found = sorted(order_ids(queues.take(storage, target.queue_name, count)))
     if found != list(range(count)):
@@ -189,7 +190,7 @@ def main():
     """Measure and print; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10, metavar="N", help="each measurement")
-    parser.add_argument("--orders", type=int, default=256, metavar="N", help="at a time")
+    parser.add_argument("--orders", type=int, default=128, metavar="N", help="at a time")
     parser.add_argument("--seconds", type=float, default=10, metavar="S", help="idle")
     options = parser.parse_args()
     version = platform.python_version()

@@ -21,14 +21,17 @@ def via(port, storage):
     return re.sub(r":\d+/", f":{port}/", storage.connection)
 
 
-def wait_until(condition, timeout=TIMEOUT):
-    """Return the condition's first true value; AssertionError if none comes in timeout seconds."""
+def wait_until(condition, timeout=TIMEOUT, pause=0.05):
+    """Return the condition's first true value; AssertionError if none comes in timeout seconds.
+
+    pause: seconds between two looks.
+    """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
-        time.sleep(0.05)
+        time.sleep(pause)
     raise AssertionError(f"not within {timeout} s: {condition}")
 
 
