@@ -6,7 +6,7 @@ from support.scripts import edited
 from support.tools import run_tool
 from support.topology import PROJECT
 
-CHAOS, BENCHMARK = "tests/campaigns/chaos.py", "tests/campaigns/benchmark.py"
+CHAOS = "tests/campaigns/chaos.py"
 
 
 @pytest.mark.slow
@@ -38,10 +38,3 @@ def test_what_a_filter_loses_is_said(clone, tool, arguments):
     (clone / "tests" / "data" / "orders.jsonl").write_text("".join(orders))
     result = run_tool(clone / tool, *arguments.split())
     assert (result.returncode, result.table["lost"]) == (1, "1"), result.out
-
-
-@pytest.mark.slow
-def test_the_benchmark_measures_each_row_and_says_which_goal_is_missed():
-    result = run_tool(PROJECT / BENCHMARK, "--rounds", 1, "--orders", 16, "--seconds", 1)
-    assert len(result.out.splitlines()) == 1 + 9, result.out
-    assert result.returncode == ("MISSED" in result.out)
