@@ -136,9 +136,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 @pytest.mark.parametrize("script", WORK)
-def test_failed_work_comes_back_and_is_poison_at_last(
-    start, altered, storage, script, mistake
-):
+def test_failed_work_comes_back_and_is_poison_at_last(start, altered, storage, script, mistake):
     source, target = QUEUES[script]
     changed = (WORK[script], MISTAKES[mistake] + WORK[script])
     good = [order(number, customer="x") for number in range(3)]
