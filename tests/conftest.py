@@ -17,7 +17,7 @@ ACCOUNTS = {
     f"account{n}": base64.b64encode(b"secret key of account %d" % n).decode() for n in range(10)
 }
 NEXT = itertools.cycle(ACCOUNTS)
-settings.register_profile("suite", database=None, deadline=None, derandomize=True)
+settings.register_profile("suite", database=None, deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("suite")
 os.environ.update(environment.LOCAL)
 

@@ -7,7 +7,7 @@ import sys
 from support import environment, topology
 
 # More workers than cores, for most tests wait; one test at a time, in order, for the slow ones first.
-DEFAULTS = ["-n", "4", "--maxschedchunk", "1", "-q", "-rfEs"]
+DEFAULTS = ["-n", "6", "--maxschedchunk", "1", "-q", "-rfEs"]
 
 
 def main():
