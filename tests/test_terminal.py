@@ -45,7 +45,8 @@ def test_ctrl_c_while_storage_is_away(start, script):
 @posix
 def test_ctrl_c_stops_the_producer_that_waits_for_input(start):
     terminal = start("pipe_producer.py", "-")
-    terminal.expect_exact("Sending order")
+    terminal.sendline(order(1))  # with it, every module has been imported
+    terminal.expect_exact("-> Sent to")
     rest, code = interrupt(terminal)
     assert (rest.splitlines()[-1], code) == (STOPPED["pipe_producer.py"], 130)
 
