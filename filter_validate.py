@@ -79,7 +79,7 @@ def main():
                 print(f"[Filter A] Storage error: {error}".split("\n")[0])  # its first line
                 create(input_client, output_client, poison_client)  # if that fails, main() ends
             except Exception:  # any other: a mistake in the code
-                traceback.print_exc()
+                traceback.print_exc(file=sys.stdout)
                 print("[Filter A] Failed. The message will come back.")
         time.sleep(wait)
         wait = min(2 * wait, MAX_WAIT)

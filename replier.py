@@ -52,7 +52,7 @@ def make_reply(req_data):
             raise ValueError("the result does not fit into a message")
         return reply
     except Exception as error:  # the requestor must not wait in vain
-        traceback.print_exc()
+        traceback.print_exc(file=sys.stdout)
         return json.dumps({"error": repr(error), "correlation_id": correlation_id})
 
 
@@ -93,7 +93,7 @@ def main():
                 print(f"[Replier] Storage error: {error}".split("\n")[0])  # its first line
                 create(request_client, poison_client)  # if that fails, main() ends
             except Exception:  # any other: a mistake in the code
-                traceback.print_exc()
+                traceback.print_exc(file=sys.stdout)
                 print("[Replier] Failed. The message will come back.")
         time.sleep(wait)
         wait = min(2 * wait, MAX_WAIT)
