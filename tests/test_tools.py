@@ -47,7 +47,7 @@ def test_demo_in_a_terminal_is_coloured_and_ctrl_c_stops_all_of_it():
     terminal.expect_exact("-> Sent to")
     assert "\033[33mfilter_validate" in terminal.before
     children = psutil.Process(terminal.pid).children(recursive=True)
-    assert len(children) >= 6  # five scripts and Azurite
+    assert len(children) >= 5  # four pollers and Azurite; the producer may have ended
     terminal.sendintr()
     terminal.expect_exact("Stopped.")
     terminal.expect(pexpect.EOF)
