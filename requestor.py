@@ -65,7 +65,7 @@ def main():
         else:
             print("[Requestor] Timed out waiting for a reply.")
         return 1
-    except AzureError as error:
+    except AzureError as error:  # said before the reply queue is deleted, which can fail, too
         print(f"[Requestor] Storage error: {error}".split("\n")[0])
         return 1
     finally:
