@@ -1,6 +1,7 @@
 """Fixtures: an Azurite, an empty storage account for each test, and the scripts as processes."""
 
 import base64
+import contextlib
 import itertools
 import os
 import shutil
@@ -9,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from support import emulator, environment, queues, scripts, terminals, tools
-from support.topology import PROJECT
+from support import emulator, environment, proxy, queues, scripts, terminals, tools
+from support.topology import NAME, PROJECT
 
 # A test may begin while the last call of a killed script is still under way: it has another account.
 ACCOUNTS = {
@@ -53,6 +54,18 @@ def storage(azurite):
 def variables(storage):
     """The environment of the scripts: this test's account, whatever is in a user's .env."""
     return scripts.variables(storage.connection)
+
+
+@pytest.fixture
+def behind(azurite, storage):
+    """Return behind(intercept): the variables of a script that reaches the account by way of a proxy."""
+    with contextlib.ExitStack() as stack:
+
+        def behind(intercept):
+            port = stack.enter_context(proxy.proxy(azurite, intercept))
+            return {NAME: queues.via(port, storage)}
+
+        yield behind
 
 
 @pytest.fixture

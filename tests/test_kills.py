@@ -4,39 +4,38 @@ import threading
 
 import pytest
 
-from support.orders import OUTPUTS, arrived, numbers, order
-from support.proxy import proxy
-from support.queues import depth, queue_of, send, take, via, wait_until
+from support.orders import arrived, give, numbers, order, wait_done
+from support.queues import queue_of, send, take, wait_until
+from support.scripts import SHORT
 from support.terminals import printed
-from support.topology import NAME, POLLERS, QUEUES
+from support.topology import POLLERS
 
 COUNT = 5  # messages in the batch
-SHORT = ("VISIBILITY_TIMEOUT = 30", "VISIBILITY_TIMEOUT = 2")  # so that no test waits 30 s
-# A message's calls are a send (POST) and a delete; the kill comes before or after the n-th of them.
+# What a message needs is a send and a delete; the kill comes before or after the n-th of them.
 STEPS = {
-    "before the first send": ("POST", 1, False),
-    "after the first send": ("POST", 1, True),
-    "before a delete in the middle": ("DELETE", 3, False),
-    "after a delete in the middle": ("DELETE", 3, True),
+    "before the first send": ("send", 1, False),
+    "after the first send": ("send", 1, True),
+    "before a delete in the middle": ("delete", 3, False),
+    "after a delete in the middle": ("delete", 3, True),
 }
 
 
-def killer(process_of, method, count, after):
-    """Return (intercept, event): it kills the process at this step, and sets the event."""
+def killer(processes, kind, count, after):
+    """Return (intercept, event): it kills the process in the list at this step, and sets the event."""
     killed, calls, lock = threading.Event(), [], threading.Lock()
 
-    def intercept(called, path, forward):
-        if called == method and "/messages" in path:
-            with lock:
-                calls.append(path)
-                if len(calls) == count:
-                    if after:
-                        forward()
-                    process_of().proc.kill()
-                    process_of().proc.wait()
-                    killed.set()
-                    return None
-        return None if killed.is_set() else forward()
+    def intercept(call, forward):
+        with lock:
+            calls.extend([call] * call.startswith(kind))
+            if len(calls) < count:
+                return forward()
+            if not killed.is_set():
+                if after:
+                    forward()
+                processes[0].proc.kill()
+                processes[0].proc.wait()
+                killed.set()
+        return None
 
     return intercept, killed
 
@@ -44,40 +43,43 @@ def killer(process_of, method, count, after):
 @pytest.mark.parametrize(
     "script, step",
     [
-        (script, step)
-        for script in POLLERS
-        for step in STEPS
-        if script == "filter_validate.py" or step.startswith("before")
-        if OUTPUTS[script] or "send" not in step
+        *[("filter_validate.py", step) for step in STEPS],
+        ("filter_enrich.py", "before the first send"),
+        ("filter_enrich.py", "before a delete in the middle"),
+        ("final_consumer.py", "before a delete in the middle"),
+        ("replier.py", "before the first send"),
+        ("replier.py", "before a delete in the middle"),
     ],
 )
 def test_kill_loses_nothing_and_doubles_only_the_message_in_work(
-    start, altered, storage, azurite, script, step
+    start, altered, storage, behind, script, step
 ):
-    source, (method, count, after) = QUEUES[script][0], STEPS[step]
-    if OUTPUTS[script]:
-        queue_of(storage, OUTPUTS[script])
-    send(storage, source, *map(order, range(1, COUNT + 1)))
+    kind, count, after = STEPS[step]
+    give(storage, script, *map(order, range(1, COUNT + 1)))
     folder, terminals = altered(script, *SHORT), []
-    intercept, killed = killer(lambda: terminals[0], method, count, after)
-    with proxy(azurite, intercept) as port:
-        terminals.append(start(script, folder=folder, **{NAME: via(port, storage)}))
-        assert killed.wait(timeout=20)
+    intercept, killed = killer(terminals, kind, count, after)
+    terminals.append(start(script, folder=folder, **behind(intercept)))
+    assert killed.wait(timeout=20)
     terminals.append(start(script, folder=folder))
-    wait_until(lambda: depth(storage, source) == 0)
+    wait_done(storage, script)
     found = arrived(script, storage, map(printed, terminals), COUNT)
-    doubled = (method, after) in [("POST", True), ("DELETE", False)]
-    assert sorted(found) == sorted([*range(1, COUNT + 1), *[count] * doubled])
+    doubled = [count] * (step in ("after the first send", "before a delete in the middle"))
+    assert sorted(found) == sorted([*range(1, COUNT + 1), *doubled])
+
+
+def slow(seconds):
+    """Return the changes for a Filter A whose work takes so long, with a visibility timeout of 2 s."""
+    work = "    if validate(order):\n"
+    return (*SHORT, work, f"    time.sleep({seconds})\n{work}")
 
 
 def test_two_copies_with_work_beyond_the_visibility_timeout_double_but_lose_nothing(
     start, altered, storage
 ):
-    slow = ("    if validate(order):\n", "    time.sleep(1)\n    if validate(order):\n")
-    folder = altered("filter_validate.py", *SHORT, *slow)
+    folder = altered("filter_validate.py", *slow(1))
     send(storage, "queue-validate", *map(order, range(COUNT)))
     terminals = [start("filter_validate.py", folder=folder) for _ in range(2)]
-    wait_until(lambda: depth(storage, "queue-validate") == 0, timeout=60)
+    wait_done(storage, "filter_validate.py", timeout=60)
     found = numbers(take(storage, "queue-enrich", COUNT))
     assert set(found) == set(range(COUNT))
     assert len(found) > COUNT
@@ -85,26 +87,23 @@ def test_two_copies_with_work_beyond_the_visibility_timeout_double_but_lose_noth
 
 
 def test_late_script_deletes_what_nobody_received_again(start, altered, storage):
-    slow = ("    if validate(order):\n", "    time.sleep(4)\n    if validate(order):\n")
-    start("filter_validate.py", folder=altered("filter_validate.py", *SHORT, *slow))
+    start("filter_validate.py", folder=altered("filter_validate.py", *slow(4)))
     send(storage, "queue-validate", order(1))
     queue = queue_of(storage, "queue-validate")
     wait_until(lambda: not queue.peek_messages())  # received
     wait_until(queue.peek_messages)  # the 2 s have passed
-    wait_until(lambda: depth(storage, "queue-validate") == 0)
+    wait_done(storage, "filter_validate.py")
     assert take(storage, "queue-enrich") == [order(1)]
 
 
 @pytest.mark.parametrize("script", POLLERS)
 def test_two_copies_share_the_messages(start, storage, script):
-    source, count = QUEUES[script][0], 100
-    if OUTPUTS[script]:
-        queue_of(storage, OUTPUTS[script])
+    count = 64
     terminals = [start(script) for _ in range(2)]
     for terminal in terminals:
         terminal.expect_exact("Waiting for")
-    send(storage, source, *map(order, range(count)))
-    wait_until(lambda: depth(storage, source) == 0, timeout=60)
+    give(storage, script, *map(order, range(count)))
+    wait_done(storage, script, timeout=60)
     texts = [printed(terminal) for terminal in terminals]
     assert sorted(arrived(script, storage, texts, count)) == list(range(count))
     assert all("ORD-" in text for text in texts)

@@ -4,53 +4,45 @@ import time
 
 import pytest
 
-from support.orders import OUTPUTS, order
-from support.proxy import proxy
-from support.queues import depth, queue_of, send, via, wait_until
-from support.topology import NAME, POLLERS, QUEUES
+from support.orders import give, order, wait_done
+from support.queues import wait_until
+from support.topology import POLLERS
 
 IDLE = 6  # seconds
 MAX_WAIT = 0.5  # seconds between two looks of an idle poller
 
 
 @pytest.mark.parametrize("script", POLLERS)
-def test_batch_of_32_is_one_receive(start, storage, azurite, script):
-    source, receives = QUEUES[script][0], []
+def test_batch_of_32_is_one_receive(start, storage, behind, script):
+    received = []
 
-    def intercept(method, path, forward):
+    def intercept(call, forward):
         response = forward()
-        if method == "GET" and b"<MessageId>" in response[2]:
-            receives.append(response[2].count(b"<MessageId>"))
+        received.append(response[2].count(b"<MessageId>") if call.startswith("receive") else 0)
         return response
 
-    if OUTPUTS[script]:
-        queue_of(storage, OUTPUTS[script])
-    send(storage, source, *map(order, range(40)))
-    with proxy(azurite, intercept) as port:
-        start(script, **{NAME: via(port, storage)})
-        wait_until(lambda: depth(storage, source) == 0)
-    assert receives == [32, 8]
+    give(storage, script, *map(order, range(40)))
+    start(script, **behind(intercept))
+    wait_done(storage, script)
+    assert [count for count in received if count] == [32, 8]
 
 
 @pytest.mark.parametrize("script", POLLERS)
-def test_idle_poller_looks_less_often_and_is_fast_again(start, storage, azurite, script):
-    source, calls = QUEUES[script][0], []
+def test_idle_poller_looks_less_often_and_is_fast_again(start, storage, behind, script):
+    calls, times = [], []
 
-    def intercept(method, path, forward):
-        calls.append((time.monotonic(), method))
+    def intercept(call, forward):
+        calls.append(call.split()[0])
+        times.append(time.monotonic())
         return forward()
 
-    if OUTPUTS[script]:
-        queue_of(storage, OUTPUTS[script])
-    with proxy(azurite, intercept) as port:
-        start(script, **{NAME: via(port, storage)}).expect_exact("Waiting for")
-        time.sleep(IDLE)  # what is counted is what happens in this time
-        looks = [when for when, method in calls if method == "GET"]
-        assert len(looks) <= 5 + IDLE / MAX_WAIT  # five while the wait doubles
-        assert MAX_WAIT <= looks[-1] - looks[-2] < 3 * MAX_WAIT
-        send(storage, source, order(1))
-        wait_until(lambda: "DELETE" in [method for _, method in calls])
-        wait_until(lambda: [method for _, method in calls[-3:]] == ["GET"] * 3)
-    after = [when for when, _ in calls]
-    end = [method for _, method in calls].index("DELETE")
-    assert after[end + 2] - after[end + 1] < MAX_WAIT
+    give(storage, script)
+    start(script, **behind(intercept)).expect_exact("Waiting for")
+    time.sleep(IDLE)  # what is counted is what happens in this time
+    assert calls.count("receive") <= 5 + IDLE / MAX_WAIT  # five while the wait doubles
+    assert MAX_WAIT <= times[-1] - times[-2] < 3 * MAX_WAIT
+    give(storage, script, order(1))
+    wait_until(lambda: "delete" in calls)
+    end = calls.index("delete")
+    wait_until(lambda: calls[end + 1 : end + 4] == ["receive"] * 3)
+    assert times[end + 2] - times[end + 1] < MAX_WAIT

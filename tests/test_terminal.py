@@ -5,8 +5,9 @@ import signal
 
 import pytest
 
-from support.orders import order
-from support.queues import depth, send, wait_until
+from support.emulator import connection_string, free_port
+from support.orders import order, wait_done
+from support.queues import send
 from support.terminals import interrupt
 from support.topology import NAME, POLLERS, QUEUES, READY, SCRIPTS, TIMEOUT
 
@@ -26,17 +27,16 @@ def test_ctrl_c_is_one_line_and_exit_code_0(start, storage, script):
     send(storage, QUEUES[script][0], "one message")  # with it, every module has been imported
     terminal = start(script)
     terminal.expect_exact("one message")
-    wait_until(lambda: depth(storage, QUEUES[script][0]) == 0)
+    wait_done(storage, script)
     rest, code = interrupt(terminal)
     assert rest.splitlines()[-1] == STOPPED[script]
     assert code == 0
 
 
 @posix
-@pytest.mark.parametrize("script", POLLERS)
-def test_ctrl_c_while_storage_is_away(start, script):
-    connection = "AccountName=x;AccountKey=QUFB;QueueEndpoint=http://127.0.0.1:9/x"
-    terminal = start(script, **{NAME: connection})
+def test_ctrl_c_while_storage_is_away(start):
+    script, port = "filter_validate.py", free_port()
+    terminal = start(script, **{NAME: connection_string(port)})
     terminal.expect_exact("Failed to establish a new connection")
     rest, code = interrupt(terminal)  # in the wait until the next start
     assert (rest.splitlines()[-1], code) == (STOPPED[script], 0)
@@ -60,20 +60,7 @@ def test_sigterm_ends_a_script_at_once(start, script):
     assert terminal.proc.wait(timeout=TIMEOUT) == -signal.SIGTERM
 
 
-@posix
-def test_message_of_a_script_that_got_sigterm_is_still_there(start, altered, storage):
-    slow = ("    if validate(order):\n", "    time.sleep(60)\n    if validate(order):\n")
-    folder = altered("filter_validate.py", *slow)
-    send(storage, "queue-validate", order(1))
-    terminal = start("filter_validate.py", folder=folder)
-    terminal.expect_exact("Received: ")
-    terminal.kill(signal.SIGTERM)
-    terminal.proc.wait(timeout=TIMEOUT)
-    assert depth(storage, "queue-validate") == 1
-
-
-@pytest.mark.parametrize("script", POLLERS)
-def test_character_that_a_pipe_in_japan_cannot_show_stops_nothing(start, storage, script):
-    send(storage, QUEUES[script][0], '{"amount": 1, "name": "\U0001f375"}')
-    start(script, PYTHONIOENCODING="cp932").expect_exact(r'"name": "\U0001f375"')
-    wait_until(lambda: depth(storage, QUEUES[script][0]) == 0)
+def test_character_that_a_pipe_in_japan_cannot_show_stops_nothing(start, storage):
+    send(storage, "queue-finalize", "\U0001f375")
+    start("final_consumer.py", PYTHONIOENCODING="cp932").expect_exact(r"received: \U0001f375")
+    wait_done(storage, "final_consumer.py")

@@ -53,7 +53,6 @@ def test_producer_says_that_it_created_the_queue(run):
     [
         ["pipe_producer.py", *PIPELINE],
         ["pipe_producer.py", *reversed(PIPELINE)],
-        [*PIPELINE, "pipe_producer.py"],
         ["final_consumer.py", "filter_enrich.py", "pipe_producer.py", "filter_validate.py"],
     ],
     ids="-".join,
@@ -91,10 +90,12 @@ def test_request_and_reply_print_the_handouts_lines(start, run, storage):
     assert name not in queues(storage)
 
 
-def test_requestor_before_replier(start, storage):
-    requestor = start("requestor.py", "in", "time")
+def test_requestor_before_replier_with_a_payload_in_japanese(start, storage):
+    requestor = start("requestor.py", "in", "time", "\u5c71\u7530")
     requestor.expect_exact("[Requestor] Waiting for reply...")
-    start("replier.py")
-    requestor.expect_exact("[Requestor] Reply received: IN TIME")
+    replier = start("replier.py")
+    replier.expect_exact('{"payload": "in time \u5c71\u7530", ')
+    replier.expect_exact('{"result": "IN TIME \u5c71\u7530", ')
+    requestor.expect_exact("[Requestor] Reply received: IN TIME \u5c71\u7530")
     requestor.expect_exact("[Requestor] Deleting reply queue.")
     assert requestor.proc.wait(timeout=10) == 0

@@ -4,8 +4,8 @@ import json
 import re
 import uuid
 
-from support.queues import depth, queues, take
-from support.topology import ARRIVED, POLLERS, QUEUES
+from support.queues import depth, queue_of, queues, send, take, wait_until
+from support.topology import ARRIVED, POLLERS, QUEUES, TIMEOUT
 
 REPLY_QUEUE = f"reply-queue-{uuid.UUID(int=0)}"
 OUTPUTS = {script: target for script, (_, target) in QUEUES.items()}
@@ -16,6 +16,18 @@ def order(number, **fields):
     """Return the JSON text of an order, which is a request, too; its number is what tells it apart."""
     request = {"payload": "x", "reply_to": REPLY_QUEUE, "correlation_id": number}
     return json.dumps({"order_id": f"ORD-{number}", "amount": 1, **request, **fields})
+
+
+def give(storage, script, *texts):
+    """Send the texts to a poller's input queue, and make the queue that it sends to."""
+    if OUTPUTS[script]:
+        queue_of(storage, OUTPUTS[script])
+    send(storage, QUEUES[script][0], *texts)
+
+
+def wait_done(storage, script, timeout=TIMEOUT):
+    """Wait until the script's input queue is empty, of invisible messages, too."""
+    wait_until(lambda: depth(storage, QUEUES[script][0]) == 0, timeout)
 
 
 def numbers(texts):

@@ -4,30 +4,41 @@ import contextlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+OPERATIONS = {"PUT": "create", "GET": "receive", "POST": "send", "DELETE": "delete"}
 OWN_HEADERS = ("connection", "content-length", "date", "server", "transfer-encoding")
-ERROR = '<?xml version="1.0"?><Error><Code>{}</Code><Message>{}</Message></Error>'
+ERROR = '<?xml version="1.0"?><Error><Code>{0}</Code><Message>{0}</Message></Error>'
 
 
-def error(status, code, **headers):
-    """Return an error response of the storage service; a header's name has _ for -."""
-    content = ERROR.format(code, code).encode()
-    headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    headers.update({"x-ms-error-code": code, "Content-Type": "application/xml"})
-    return status, headers, content
+def error(status, code):
+    """Return an error response of the storage service."""
+    headers = {"x-ms-error-code": code, "Content-Type": "application/xml"}
+    return status, headers, ERROR.format(code).encode()
 
 
-def half(response):
-    """Return the response cut in its middle."""
-    status, headers, content = response
-    return status, {**headers, "Content-Length": str(len(content))}, content[: len(content) // 2]
+def spoil(spoiled, times, fault):
+    """Return an intercept() under which the first calls of a name, so many times, get the fault.
+
+    spoiled: the call, as "send queue-enrich". fault(forward) returns what intercept() does. The
+    calls so far that were spoiled are in intercept.hits.
+    """
+
+    def intercept(call, forward):
+        if call == spoiled and len(intercept.hits) < times:
+            intercept.hits.append(call)
+            return fault(forward)
+        return forward()
+
+    intercept.hits = []
+    return intercept
 
 
 @contextlib.contextmanager
 def proxy(port, intercept):
     """Yield the port of a proxy before this port.
 
-    intercept(method, path, forward) returns the response to a call, (status, headers, content), or
-    None to cut the connection without one. forward() makes the call and returns its response.
+    intercept(call, forward) returns the response to a call, (status, headers, content), or None to
+    cut the connection without one. The call is one of OPERATIONS and the queue's name (the
+    account's, if it is about none), as "delete queue-validate" of a message. forward() makes the call and returns its response.
     """
     import urllib3
 
@@ -50,15 +61,15 @@ def proxy(port, intercept):
                 headers = {k: v for k, v in found.headers.items() if k.lower() not in OWN_HEADERS}
                 return found.status, headers, found.data
 
-            response = intercept(self.command, self.path, forward)
+            _, account, *names = self.path.split("?")[0].split("/")
+            queue = names[0] if names else account
+            response = intercept(f"{OPERATIONS[self.command]} {queue}", forward)
             if response is None:
                 self.close_connection = True
                 return
             status, headers, content = response
-            headers = {"Content-Length": str(len(content)), **headers}
-            self.close_connection = len(content) < int(headers["Content-Length"])
             self.send_response(status)
-            for name, value in headers.items():
+            for name, value in {**headers, "Content-Length": len(content)}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)

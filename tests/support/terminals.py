@@ -18,6 +18,7 @@ def spawn(command, variables=None, timeout=TIMEOUT):
     log = io.StringIO()
     process = PopenSpawn(command, timeout=timeout, env=variables, encoding="utf-8", logfile=log)
     process.log = log
+    process.delayafterread = 0.01  # seconds between two looks
     return process
 
 
