@@ -57,7 +57,7 @@ def test_request_for_a_foreign_queue_is_poison(start, storage):
         f"{REPLY_QUEUE}\n",
         f"x-{REPLY_QUEUE}",
         "reply-queue-/../queue-validate",
-        "reply-queue-" + "0" * 15 + "/../queue-validate",  # 36 characters after reply-queue-
+        "reply-queue-" + "0" * 18 + "/../queue-validate",  # 36 characters after reply-queue-
     ]
     requests = [order(1, reply_to=name) for name in names]
     send(storage, "request-queue", *requests)
