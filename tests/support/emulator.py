@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from subprocess import DEVNULL
 
 ACCOUNT = "devstoreaccount1"  # Azurite's well-known account; its key is public
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -21,10 +22,9 @@ MAIN = Path(sys.prefix, "azurite", "node_modules", "azurite", "dist", "src", "qu
 
 def connection_string(port, account=ACCOUNT, key=KEY):
     """Return the connection string of an account of the Azurite on this port."""
-    endpoint = f"http://127.0.0.1:{port}/{account}"
     return (
         f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};"
-        f"QueueEndpoint={endpoint};"
+        f"QueueEndpoint=http://127.0.0.1:{port}/{account};"
     )
 
 
@@ -52,23 +52,21 @@ def start(folder, port=0, accounts=None, check_api_version=False):
     if not check_api_version:
         command.append("--skipApiVersionCheck")
     names = ";".join(f"{name}:{key}" for name, key in (accounts or {ACCOUNT: KEY}).items())
-    with open(log, "wb") as output:
+    env = {**os.environ, "AZURITE_ACCOUNTS": names}
+    with open(log, "wb") as output:  # in a session of its own: on Ctrl+C, we stop Azurite last
         process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "AZURITE_ACCOUNTS": names},
-            start_new_session=True,  # Ctrl+C is for us: we stop Azurite last
+            command, stdin=DEVNULL, stdout=output, stderr=output, env=env, start_new_session=True
         )
     deadline = time.monotonic() + START_TIMEOUT
-    while process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-        words = log.read_text(encoding="utf-8", errors="replace")
-        listens = re.search(r"successfully listens on http://.*:(\d+)", words)
-        if listens:
-            return process, int(listens.group(1))
-    stop(process)
+    with contextlib.ExitStack() as stack:
+        stack.callback(stop, process)  # also on Ctrl+C
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+            words = log.read_text(encoding="utf-8", errors="replace")
+            listens = re.search(r"successfully listens on http://.*:(\d+)", words)
+            if listens:
+                stack.pop_all()
+                return process, int(listens.group(1))
     words = log.read_text(encoding="utf-8", errors="replace").strip()
     raise RuntimeError(f"Azurite did not start: {words}")
 
