@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.topology import PROJECT, SCRIPTS
+from support.topology import POLLERS, PROJECT, SCRIPTS
 
 OWN = {"handle", "main", "INPUT_QUEUE", "OUTPUT_QUEUE", "POISON_QUEUE"}  # each script has its own
 MODULES = {"azure", "datetime", "dotenv", "json", "os", "re", "sys", "time", "traceback", "uuid"}
@@ -29,6 +29,13 @@ def test_functions_and_constants_of_one_name_are_the_same_to_the_letter():
     different = {name for name, texts in versions.items() if len(set(texts)) > 1}
     assert different == OWN
     assert {len(versions[name]) for name in ("connect", "main")} == {len(SCRIPTS)}
+
+
+def test_pollers_differ_only_in_their_label_where_they_do_the_same():
+    """All in what happens when main() ends, the two filters in main(), too."""
+    for scripts, first_line in [(POLLERS, "if __name__"), (POLLERS[:2], "def main")]:
+        ends = [TEXTS[script].partition(first_line)[2] for script in scripts]
+        assert len({re.sub(r"\[[A-Z][\w: ]+\]", "[]", end) for end in ends}) == 1
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
