@@ -23,11 +23,6 @@ settings.load_profile("suite")
 os.environ.update(environment.LOCAL)
 
 
-def pytest_addoption(parser):
-    """Add the option of test_azure.py."""
-    parser.addoption("--azure", action="store_true", help="also test on an account of Azure")
-
-
 def pytest_collection_modifyitems(items):
     """Let the slow tests start first: the whole run ends sooner."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
