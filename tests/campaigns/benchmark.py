@@ -7,8 +7,6 @@ the median of the pairs' ratios. The exit code is 1 if a goal is missed, or an o
 import argparse
 import collections
 import contextlib
-import itertools
-import json
 import os
 import platform
 import random
@@ -16,13 +14,12 @@ import statistics
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the support package
 from support import emulator, environment, queues
-from support.orders import order_ids
+from support.orders import numbers, order
 from support.proxy import proxy
 from support.terminals import running
 from support.topology import POLLERS, QUEUES
@@ -31,8 +28,8 @@ ROUND_TRIP = 0.02  # seconds, added by a proxy, as the way to a real account doe
 COPIES = (1, 2, 4)
 MAX_WAIT = 0.5  # seconds between two looks of an idle poller, as in the scripts
 TIMEOUT = 600  # seconds until a measurement is given up
-PAUSE = 0.005  # seconds between two looks at what is left
 FILTER = "filter_validate.py"
+SOURCE, TARGET = QUEUES[FILTER]
 READY = "Waiting for"  # what each poller prints then
 # What the filter is compared with: a loop that does nothing but to receive, send and delete.
 BARE = """
@@ -55,8 +52,14 @@ while True:
 """
 
 
-def seconds(process, text, began):
-    """Return the seconds since began (a time.perf_counter()) once the process prints the text."""
+def in_turns(rounds, functions):
+    """Call the functions in turns, so many rounds; return the results of each."""
+    return list(zip(*[[function() for function in functions] for _ in range(rounds)]))
+
+
+def seconds(process, text):
+    """Return the seconds until the process prints the text."""
+    began = time.perf_counter()
     process.expect_exact(text)
     return time.perf_counter() - began
 
@@ -74,48 +77,32 @@ def latency(connection, idle):
             time.sleep(random.uniform(0, MAX_WAIT))
         time.sleep(idle)
         with running("requestor.py", connection, "Waiting for reply") as requestor:
-            reply = seconds(requestor, "Reply received", time.perf_counter())
+            reply = seconds(requestor, "Reply received")
         with running("pipe_producer.py", connection, "-> Sent to"):
-            began, consumer = time.perf_counter(), pollers["final_consumer.py"]
-            return reply, seconds(consumer, "Fully processed", began)
+            return reply, seconds(pollers["final_consumer.py"], "Fully processed")
 
 
 def rate(storage, program, copies, count):
     """Return the orders/s of so many processes of a program; exit if an order is lost or doubled.
 
-    They are suspended while the orders are sent. The clock starts with the first order that has left,
-    for a poller may be in its wait.
+    The clock starts when all of them run; what the first ones did before is not counted.
     """
-    import psutil
-
-    orders = [json.dumps({"order_id": n, "amount": n + 1}) for n in range(count)]
-    source, target = (queues.queue_of(storage, name) for name in QUEUES[FILTER])
-
-    def left():
-        return source.get_queue_properties().approximate_message_count
-
+    queues.send(storage, SOURCE, *map(order, range(count)))
     with contextlib.ExitStack() as stack:
-        started = [stack.enter_context(program()) for _ in range(copies)]
-        processes = [psutil.Process(process.pid) for process in started]
-        for process in processes:
-            process.suspend()
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(source.send_message, orders))
-        for process in processes:
-            process.resume()
-        queues.wait_until(lambda: left() < count, TIMEOUT, PAUSE)
-        began, rest = time.perf_counter(), left()
-        queues.wait_until(lambda: not left(), TIMEOUT, PAUSE)
+        for _ in range(copies):
+            stack.enter_context(program())
+        began, rest = time.perf_counter(), queues.depth(storage, SOURCE)
+        queues.wait_until(lambda: not queues.depth(storage, SOURCE), TIMEOUT, pause=0.005)
         took = time.perf_counter() - began
-    found = sorted(order_ids(queues.take(storage, target.queue_name, count)))
+    found = sorted(numbers(queues.take(storage, TARGET, queues.depth(storage, TARGET))))
     if found != list(range(count)):
         raise RuntimeError(f"{count} orders became {len(found)}, {len(set(found))} different ones.")
     return rest / took
 
 
 def idle_calls(connection, calls, idle):
-    """Return the calls/h of an idle filter; calls: how many the proxy has seen so far, by queue."""
-    name = QUEUES[FILTER][0]
+    """Return the calls/h of an idle filter; calls: how many the proxy has seen so far, by name."""
+    name = f"receive {SOURCE}"
     with running(FILTER, connection, READY):
         before = calls[name]
         queues.wait_until(lambda: calls[name] > before + 15, TIMEOUT)  # it waits MAX_WAIT by then
@@ -152,36 +139,32 @@ def report(what, unit, values, bare=None, least=0, most=float("inf")):
 def measure(port, folder, options):
     """Measure and print all figures; yield of each that has a goal whether it is reached."""
     storage, calls = queues.account(emulator.connection_string(port)), collections.Counter()
-    rounds, near = options.rounds, storage.connection
+    rounds, count, near = options.rounds, options.orders, storage.connection
     Path(folder, "bare.py").write_text(BARE)
     programs = [
         partial(running, FILTER, near, READY),
         partial(running, "bare.py", near, READY, folder=folder),
     ]
 
-    def in_turns(function):
-        return zip(*[[function(program) for program in programs] for _ in range(rounds)])
-
-    def intercept(method, path, forward):
-        calls[path.split("/")[2].split("?")[0]] += 1
+    def intercept(call, forward):
+        calls[call] += 1
         time.sleep(ROUND_TRIP)
         return forward()
 
     replies, orders = zip(*[latency(near, options.seconds) for _ in range(rounds)])
     yield report("reply, idle before", "s", replies, most=0.4)
     yield report("pipeline, idle before", "s", orders, most=1.0)
-    ours, bare = in_turns(lambda program: rate(storage, program, 1, options.orders))
-    yield report("a filter", "orders/s", ours, bare, least=0.9)
+    rates = in_turns(rounds, [partial(rate, storage, program, 1, count) for program in programs])
+    yield report("a filter", "orders/s", *rates, least=0.9)
     with proxy(port, intercept) as far_port:
         far = queues.via(far_port, storage)
-        rates = collections.defaultdict(list)
-        for _, copies in itertools.product(range(rounds), COPIES):
-            program = partial(running, FILTER, far, READY)
-            rates[copies].append(rate(storage, program, copies, options.orders * copies))
-        for copies in COPIES:
-            report(f"{copies} filter(s), 20 ms away", "orders/s", rates[copies])
+        program = partial(running, FILTER, far, READY)
+        rates = in_turns(rounds, [partial(rate, storage, program, n, count * n) for n in COPIES])
+        for copies, values in zip(COPIES, rates):
+            report(f"{copies} filter(s), 20 ms away", "orders/s", values)
         report("an idle filter", "calls/h", [idle_calls(far, calls, options.seconds)])
-    ours, bare = (list(zip(*pairs)) for pairs in in_turns(start))
+    starts = in_turns(rounds, [partial(start, program) for program in programs])
+    ours, bare = [list(zip(*pairs)) for pairs in starts]
     yield report("start of a filter", "s", ours[0], bare[0], most=1.1)
     yield report("memory of a filter", "MiB", ours[1], bare[1], most=1.1)
 
