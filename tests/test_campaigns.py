@@ -1,40 +1,43 @@
-"""The campaigns, small, and whether demo and campaign say what a script loses."""
+"""Demo and campaign, small: no order is lost but the one that a filter loses, and that is said."""
 
 import pytest
 
-from support.scripts import edited
+from support.scripts import SHORT, edited
 from support.tools import run_tool
-from support.topology import PROJECT
-
-CHAOS = "tests/campaigns/chaos.py"
+from support.topology import POLLERS
 
 
-@pytest.mark.slow
-def test_kills_and_an_outage_lose_nothing():
-    result = run_tool(PROJECT / CHAOS, "--orders", 60, "--kills", 3, "--outages", 1, "--seed", 3)
-    assert result.returncode == 0, result.out
-    table = {title: int(value) for title, value in result.table.items()}
-    assert (table["sent"], table["arrived"], table["lost"]) == (60, 60, 0)
-    assert (table["answered"] > 0, table["kills"] > 0, table["outages"]) == (True, True, 1)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "tool, arguments",
-    [("tests/demo.py", ""), (CHAOS, "--orders 9 --kills 0 --outages 0")],
-)
-def test_what_a_filter_loses_is_said(clone, tool, arguments):
-    """Filter B deletes an order before it sends it, is as good as killed then, and puts others aside."""
+def run(tool, clone, *arguments):
+    """Run a tool while Filter B loses ORD-2, and puts ORD-3 aside; return its table."""
+    for script in POLLERS:
+        edited(script, clone, *SHORT)
     work = "                handle(msg, output_client, poison_client)\n"
     loses = f"""\
-                input_client.delete_message(msg)
-                if '"ORD-2"' in msg.content:
-                    continue
-                poison_client.send_message(msg.content)
-{work}                continue
-"""
+                if '"ORD-3"' in msg.content:
+                    poison_client.send_message(msg.content)
+                elif '"ORD-2"' not in msg.content:
+    {work}"""
     edited("filter_enrich.py", clone, work, loses)
+    result = run_tool(clone / tool, *arguments)
+    table = {title: int(value) for title, value in result.table.items() if value.isdigit()}
+    assert (result.returncode, table["lost"]) == (1, 1), result.out
+    assert table["poisoned"] > 0
+    assert table["sent"] == table["arrived"] + table["poisoned"] + 1
+    return table, result.out
+
+
+@pytest.mark.slow
+def test_campaign_with_kills_and_an_outage(clone):
+    arguments = ["--orders", 60, "--kills", 2, "--outages", 1, "--seed", 6]
+    table, text = run("tests/campaigns/chaos.py", clone, *arguments)
+    assert (table["sent"], table["kills"], table["outages"]) == (60, 2, 1)
+    assert table["answered"] > 0
+    assert "\nLost: ORD-2\nWhat was printed" in text  # no other fault
+
+
+@pytest.mark.slow
+def test_demo(clone):
     orders = [f'{{"order_id": "ORD-{n}", "amount": 1}}\n' for n in range(9)]
     (clone / "tests" / "data" / "orders.jsonl").write_text("".join(orders))
-    result = run_tool(clone / tool, *arguments.split())
-    assert (result.returncode, result.table["lost"]) == (1, "1"), result.out
+    table, _ = run("tests/demo.py", clone)
+    assert table["sent"] == 10
