@@ -13,18 +13,11 @@ import time
 
 from support import emulator, environment, queues, scripts
 from support.orders import all_done, order_ids, poisoned, said
-from support.topology import ARRIVED, POLLERS, PROJECT, READY
+from support.topology import ARRIVED, POLLERS, PROJECT, READY, SCRIPTS
 
 ORDERS = PROJECT / "tests" / "data" / "orders.jsonl"
 TIMEOUT = 60  # seconds that a step may take
-COLORS = {
-    "pipe_producer.py": "cyan",
-    "filter_validate.py": "yellow",
-    "filter_enrich.py": "magenta",
-    "final_consumer.py": "green",
-    "replier.py": "blue",
-    "requestor.py": "cyan",
-}
+COLORS = dict(zip(SCRIPTS, ["cyan", "yellow", "magenta", "green", "blue", "cyan"]))
 HANDOUT_ORDER = "ORD-123"
 NEXT = """
 What next: run the scripts yourself, each in a terminal of its own.
@@ -36,17 +29,16 @@ The tests:  python tests/run.py"""
 class Cast:
     """The running scripts, and what each has printed so far."""
 
-    def __init__(self, connection):
+    def __init__(self, storage):
         from rich.console import Console
 
-        self.connection, self.console = connection, Console(highlight=False, soft_wrap=True)
+        self.storage, self.console = storage, Console(highlight=False, soft_wrap=True)
         self.texts, self.running = collections.defaultdict(str), []
 
     def start(self, script, *arguments):
         """Start a script and show what it prints; return its process."""
-        process = scripts.start(
-            script, *arguments, connection=self.connection, stdout=subprocess.PIPE
-        )
+        connection = self.storage.connection
+        process = scripts.start(script, *arguments, connection=connection, stdout=subprocess.PIPE)
         thread = threading.Thread(target=self.show, args=(script, process.stdout))
         self.running.append((script, process, thread))
         thread.start()
@@ -71,17 +63,14 @@ class Cast:
                 raise RuntimeError(f"Not done within {TIMEOUT} s.")
             time.sleep(0.1)
 
-    def play(self, storage):
-        """Start the pollers, send the orders and wait for their end, then send the request."""
+    def play(self):
+        """Start the pollers, then send the orders and the request, each once all before is done."""
         for script in POLLERS:
             self.start(script)
             self.wait_for(lambda script=script: READY[script] in self.texts[script])
-        for arguments in ([], [ORDERS]):
-            producer = self.start("pipe_producer.py", *arguments)
-            self.wait_for(lambda producer=producer: producer.poll() == 0)
-            self.wait_for(lambda: all_done(storage))
-        requestor = self.start("requestor.py")
-        self.wait_for(lambda: requestor.poll() == 0)
+        for one_shot in (["pipe_producer.py"], ["pipe_producer.py", ORDERS], ["requestor.py"]):
+            process = self.start(*one_shot)
+            self.wait_for(lambda process=process: process.poll() == 0 and all_done(self.storage))
 
     def stop(self):
         """Stop all scripts, and wait until all that they printed is shown."""
@@ -114,9 +103,9 @@ def main():
     print("Starting a private Azurite ...", flush=True)
     with emulator.running() as port:
         began, storage = time.monotonic(), queues.account(emulator.connection_string(port))
-        cast = Cast(storage.connection)
+        cast = Cast(storage)
         try:
-            cast.play(storage)
+            cast.play()
         finally:
             cast.stop()
         lost = reckon(cast.texts, poisoned(storage))

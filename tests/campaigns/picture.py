@@ -12,19 +12,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the support package
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for what is imported from there
+from demo import COLORS
 from support import emulator, environment, scripts
 from support.terminals import running
 from support.topology import POLLERS, PROJECT, READY
 
 WIDTH = 120  # characters
-STYLES = {
-    r"^(#.*|final_consumer)": "green",
-    r"^(queue-validate.*|filter_validate)": "yellow",
-    r"^(pipe_producer|requestor)": "cyan",
-    r"^filter_enrich": "magenta",
-    r"^replier": "blue",
-}
+STYLES = {f"^{script[:-3]}": color for script, color in COLORS.items()}
+STYLES.update({"^#.*": "green", "^queue-validate.*": "yellow"})
 SLOW = ["def validate(order):\n", "def validate(order):\n    time.sleep(60)\n"]
 
 
@@ -72,10 +68,8 @@ def main():
     from rich.console import Console
     from rich.text import Text
 
-    for picture, title in [
-        (demo, "Messaging patterns on Azure Queue Storage"),
-        (board, "Where is the order?"),
-    ]:
+    titles = {demo: "Messaging patterns on Azure Queue Storage", board: "Where is the order?"}
+    for picture, title in titles.items():
         lines = picture().splitlines()
         width = min(WIDTH, max(map(len, lines)))
         console = Console(record=True, width=width, file=io.StringIO())
