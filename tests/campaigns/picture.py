@@ -4,7 +4,6 @@ Lines are cut at WIDTH, and most of the demo's orders are left out. The board ta
 visibility timeout.
 """
 
-import contextlib
 import io
 import re
 import subprocess
@@ -14,9 +13,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for what is imported from there
 from demo import COLORS
-from support import emulator, environment, scripts
+from support import emulator, environment, queues, scripts
+from support.orders import order
 from support.terminals import running
-from support.topology import POLLERS, PROJECT, READY
+from support.topology import PROJECT
+from watch import NAMES
 
 WIDTH = 120  # characters
 STYLES = {f"^{script[:-3]}": color for script, color in COLORS.items()}
@@ -35,18 +36,17 @@ def demo():
 
 def board():
     """Stop Filter A while it works on an order; return what the board shows."""
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        connection = emulator.connection_string(stack.enter_context(emulator.running()))
-        for script in POLLERS[1:]:  # all but Filter A
-            stack.enter_context(running(script, connection, READY[script]))
-        stack.enter_context(running("pipe_producer.py", connection, "Producer finished."))
-        watch = stack.enter_context(running("tests/watch.py", connection, ""))
-        waits = look(watch, 1, 0)
+    with emulator.running() as port, tempfile.TemporaryDirectory() as folder:
+        storage = queues.account(emulator.connection_string(port))
+        for name in NAMES:
+            queues.queue_of(storage, name)
+        queues.send(storage, NAMES[0], order(1))
         scripts.edited("filter_validate.py", folder, *SLOW)
-        with running("filter_validate.py", connection, "Received", folder):
-            pass
-        return f"""$ python tests/watch.py
+        with running("tests/watch.py", storage.connection, "") as watch:
+            waits = look(watch, 1, 0)
+            with running("filter_validate.py", storage.connection, "Received", folder):
+                pass
+            return f"""$ python tests/watch.py
 # An order waits:
 {waits}
 
