@@ -13,7 +13,6 @@ from support.topology import QUEUES
 
 COUNT = 3  # good orders
 FAILED = "Storage error: "
-ALWAYS = 1000  # times
 FAULTS = {
     "503": lambda forward: error(503, "ServerBusy"),
     "answer lost": lambda forward: forward() and None,
@@ -57,17 +56,6 @@ def test_fault_is_said_and_nothing_is_lost(start, altered, storage, behind, scri
         assert set(take(storage, "queue-validate-poison")) == {"bad"}
 
 
-def test_poison_queue_that_refuses_keeps_the_message(start, altered, storage, behind):
-    intercept = spoil("send queue-validate-poison", ALWAYS, lambda forward: error(403, "No"))
-    send(storage, "queue-validate", "bad", order(1))
-    folder = altered("filter_validate.py", *SHORT)
-    terminal = start("filter_validate.py", folder=folder, **behind(intercept))
-    wait_until(lambda: len(intercept.hits) > 1)
-    assert numbers(take(storage, "queue-enrich")) == [1]
-    assert depth(storage, "queue-validate") == 1
-    assert "moved" not in printed(terminal)
-
-
 def test_refused_delete_does_not_hold_up_the_others(start, storage, behind):
     """With the visibility timeout as it is: who waits for it fails."""
     fault = spoil("delete queue-validate", 1, lambda forward: error(404, "MessageNotFound"))
@@ -101,19 +89,3 @@ def test_one_shot_gets_through_one_fault(start, run, storage, behind, script, ki
     if script == "pipe_producer.py":
         assert len(take(storage, target)) == (2 if kind == "send" else 1)
     assert not any(name.startswith("reply-") for name in queues(storage))
-
-
-def test_producer_says_which_line_was_not_sent(run, storage, behind, tmp_path):
-    file, sends = tmp_path / "orders.jsonl", []
-    file.write_text("".join(order(number) + "\n\n" for number in range(3)))
-
-    def intercept(call, forward):
-        sends.extend([call] * call.startswith("send"))
-        return forward() if len(sends) < 2 else error(503, "ServerBusy")
-
-    result = run("pipe_producer.py", file, **behind(intercept))
-    assert result.returncode == 1
-    assert result.out.count("-> Sent to") == 1
-    assert result.err.startswith("Line 3 was not sent: ")
-    assert "finished" not in result.out
-    assert numbers(take(storage, "queue-validate")) == [0]

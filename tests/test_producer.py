@@ -52,11 +52,11 @@ def test_what_cannot_be_read_is_one_line(run, storage, tmp_path, name, data):
 
 
 def test_line_that_is_too_large_is_named_and_those_before_are_sent(run, storage, tmp_path):
-    (tmp_path / "orders.jsonl").write_text("first\nsecond\n" + "x" * 65537 + "\nfourth\n")
+    (tmp_path / "orders.jsonl").write_text("first\n\n" + "x" * 65537 + "\nfourth\n")
     result = run("pipe_producer.py", tmp_path / "orders.jsonl")
     assert result.returncode == 1
     assert result.err.startswith("Line 3 was not sent: The request body is too large")
-    assert take(storage, "queue-validate", 2) == ["first", "second"]
+    assert take(storage, "queue-validate") == ["first"]
 
 
 def test_set_in_order_is_shown_as_ones_own_mistake(run, altered, storage):

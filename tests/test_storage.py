@@ -1,16 +1,14 @@
 """Storage that refuses, is silent, is away, comes back, or loses its queues."""
 
-import contextlib
 import socket
 import time
 
 import pytest
-from azure.core.exceptions import HttpResponseError
 
 from support import emulator
 from support.orders import arrived, give, numbers, order, wait_done
 from support.proxy import error
-from support.queues import account, depth, queues, send, take, wait_until
+from support.queues import depth, queues, send, take, wait_until
 from support.scripts import SHORT
 from support.terminals import printed
 from support.topology import NAME, ONE_SHOTS, POLLERS, QUEUES, READY, TIMEOUT
@@ -111,20 +109,3 @@ def test_nothing_is_received_while_azure_is_deleting_a_queue(start, storage, beh
     ready.append(True)
     terminal.expect_exact(READY["filter_validate.py"])
     assert numbers(take(storage, "queue-enrich")) == [1]
-
-
-def test_api_version_that_azurite_does_not_know_is_said(start, run, tmp_path):
-    process, port = emulator.start(tmp_path, check_api_version=True)
-    try:
-        connection = emulator.connection_string(port)
-        with contextlib.suppress(HttpResponseError):
-            account(connection).service.get_service_properties()
-            pytest.skip("this Azurite knows this SDK's API version")
-        result = run("pipe_producer.py", **{NAME: connection})
-        assert result.returncode == 1
-        assert len(result.err.splitlines()) == 1
-        assert "The API version" in result.err
-        assert "--skipApiVersionCheck" in result.err
-        start("filter_validate.py", **{NAME: connection}).expect_exact("--skipApiVersionCheck")
-    finally:
-        emulator.stop(process)

@@ -20,12 +20,9 @@ def row(name, *cells):
 
 
 def test_order_of_a_killed_script_is_hidden_and_then_waits_again(start, storage, altered):
+    slow = ("def validate(order):\n", "def validate(order):\n    time.sleep(60)\n")
     folder = altered(
-        "filter_validate.py",
-        "VISIBILITY_TIMEOUT = 30",
-        "VISIBILITY_TIMEOUT = 5",
-        "def validate(order):\n",
-        "def validate(order):\n    time.sleep(60)\n",
+        "filter_validate.py", "VISIBILITY_TIMEOUT = 30", "VISIBILITY_TIMEOUT = 5", *slow
     )
     board = start(WATCH)
     send(storage, "queue-validate", '{"amount": 1}')
@@ -37,10 +34,9 @@ def test_order_of_a_killed_script_is_hidden_and_then_waits_again(start, storage,
     board.expect(row("queue-validate", 1, 1, 0, "[0-9]+ s"))
 
 
-def test_queue_that_grows_is_marked_as_long_as_it_grows(start, storage, clone):
+def test_queue_that_grows_is_marked_as_long_as_it_grows(start, storage):
     send(storage, "queue-finalize", *["it stays"] * 9)
-    scripts.edited(WATCH, clone, "time.sleep(1)", "time.sleep(0.2)")
-    board = start(WATCH, folder=clone)
+    board = start(WATCH, "--interval", "0.2")
 
     def marked():
         send(storage, "queue-enrich", "one more")

@@ -1,4 +1,4 @@
-"""See what is in the queues, each second until Ctrl+C: python tests/watch.py
+"""See what is in the queues, again and again until Ctrl+C: python tests/watch.py
 
 It looks into the account in .env (the emulator or Azure) and changes nothing. No message's contents
 are shown. What a column can tell, and what not:
@@ -102,23 +102,25 @@ def draw(looks, trouble):
     return Group(table, clock)
 
 
-def watch(service, once, show):
-    """Look, and show the board, again and again; once: only once, and exit if that fails."""
-    from azure.core.exceptions import AzureError
+def watch(service, options, show):
+    """Look, and show the board; exit if the storage refuses the key, or if it is the only look."""
+    from azure.core.exceptions import AzureError, ClientAuthenticationError
 
     looks, nothing = collections.deque(maxlen=WINDOW + 1), (datetime.datetime.now(), [])
     while True:
         trouble = None
         try:
             looks.append((datetime.datetime.now(), look(service)))
+        except ClientAuthenticationError as error:
+            sys.exit(f"Wrong key in .env? {error}".split("\n")[0])
         except AzureError as error:
             trouble = str(error).split("\n")[0]
-            if once:
+            if options.once:
                 sys.exit(trouble)
         show(draw(looks or [nothing], trouble))
-        if once:
+        if options.once:
             return
-        time.sleep(1)
+        time.sleep(options.interval)
 
 
 def main():
@@ -132,7 +134,8 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--once", action="store_true", help="look once")
-    once = parser.parse_args().once
+    parser.add_argument("--interval", type=float, default=1, metavar="SECONDS", help="default: 1")
+    options = parser.parse_args()
     sys.stdout.reconfigure(errors="backslashreplace")  # Windows' own words, in a pipe
     try:
         load_dotenv(encoding="utf-8-sig")
@@ -142,11 +145,11 @@ def main():
         sys.exit(f"{NAME} is not set, or wrong. See .env.example.")
     console = Console(highlight=False)
     with contextlib.suppress(KeyboardInterrupt):
-        if once or not console.is_interactive:
-            watch(service, once, console.print)
+        if options.once or not console.is_interactive:
+            watch(service, options, console.print)
         else:
             with Live(console=console, auto_refresh=False) as live:
-                watch(service, once, lambda board: live.update(board, refresh=True))
+                watch(service, options, lambda board: live.update(board, refresh=True))
 
 
 if __name__ == "__main__":

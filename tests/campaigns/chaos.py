@@ -4,7 +4,7 @@ Two copies of each poller run. Orders are sent with the producer, and again wher
 it sent one; with each of its runs comes a request. The schedule of kills (SIGKILL; TerminateProcess on
 Windows) and outages follows from the seed. Exit code 0 if each order that was sent arrived or is in a
 poison queue, and each reply is right, or missing only where the requestor was killed or said why (its
-exit code is 1).
+exit code is 1). With --kills 0 --outages 0, the memory at first and at last tells whether a poller grows.
 """
 
 import argparse
@@ -99,6 +99,13 @@ class Campaign:
             return "requestors killed"
         return "told why not" if requestor.returncode == 1 else "answered wrongly"
 
+    def memory(self):
+        """Return the memory of the poller that takes most, in MiB."""
+        import psutil
+
+        pids = [self.processes[name].pid for name in STARTED]
+        return max(psutil.Process(pid).memory_info().rss for pid in pids) // 2**20
+
     def run(self, count, kills, outages):
         """Send so many orders, run the schedule, and wait until every queue is empty.
 
@@ -110,6 +117,8 @@ class Campaign:
             self.start(name)
         sender = threading.Thread(target=self.send, args=[count], daemon=True)
         sender.start()
+        queues.wait_until(self.arrived)
+        self.count["MiB at first"] = self.memory()
         for number, event in enumerate(events, 1):
             goal = count * number // (len(events) + 1)
             with contextlib.suppress(AssertionError):
@@ -120,6 +129,7 @@ class Campaign:
         queues.wait_until(lambda: not sender.is_alive(), float("inf"))
         with contextlib.suppress(AssertionError):
             queues.wait_until(lambda: all_done(self.storage), DRAIN, pause=0.3)
+        self.count["MiB at last"] = self.memory()
         return set(order_ids(poisoned(self.storage)))
 
     def close(self):

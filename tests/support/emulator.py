@@ -35,7 +35,7 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def start(folder, port=0, accounts=None, check_api_version=False):
+def start(folder, port=0, accounts=None):
     """Start Azurite with its data in folder and return (process, port) once it answers.
 
     port: 0 for a free one. accounts: a dict of names to keys, instead of the well-known account.
@@ -48,9 +48,7 @@ def start(folder, port=0, accounts=None, check_api_version=False):
     Path(folder).mkdir(parents=True, exist_ok=True)
     log = Path(folder, "azurite.log")
     command = [str(node), str(MAIN), "--queuePort", str(port), "--location", str(folder)]
-    command += ["--silent", "--disableTelemetry"]
-    if not check_api_version:
-        command.append("--skipApiVersionCheck")
+    command += ["--silent", "--disableTelemetry", "--skipApiVersionCheck"]
     names = ";".join(f"{name}:{key}" for name, key in (accounts or {ACCOUNT: KEY}).items())
     env = {**os.environ, "AZURITE_ACCOUNTS": names}
     with open(log, "wb") as output:  # in a session of its own: on Ctrl+C, we stop Azurite last
