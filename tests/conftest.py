@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from support import emulator, environment, proxy, queues, scripts, terminals, tools
 from support.topology import NAME, PROJECT
@@ -18,8 +17,6 @@ ACCOUNTS = {
     f"account{n}": base64.b64encode(b"secret key of account %d" % n).decode() for n in range(10)
 }
 NEXT = itertools.cycle(ACCOUNTS)
-settings.register_profile("suite", database=None, deadline=None, derandomize=True, max_examples=50)
-settings.load_profile("suite")
 os.environ.update(environment.LOCAL)
 
 
@@ -46,12 +43,6 @@ def storage(azurite):
 
 
 @pytest.fixture
-def variables(storage):
-    """The environment of the scripts: this test's account, whatever is in a user's .env."""
-    return scripts.variables(storage.connection)
-
-
-@pytest.fixture
 def behind(azurite, storage):
     """Return behind(intercept): the variables of a script that reaches the account by way of a proxy."""
     with contextlib.ExitStack() as stack:
@@ -64,7 +55,7 @@ def behind(azurite, storage):
 
 
 @pytest.fixture
-def start(variables, storage):
+def start(storage):
     """Return start(script, *arguments, folder=PROJECT, traceback=False, **changed_variables).
 
     It starts the script as a process to expect lines of. At the end no output may hold the account's
@@ -74,7 +65,7 @@ def start(variables, storage):
 
     def start(script, *arguments, folder=PROJECT, traceback=False, **changes):
         command = scripts.command(script, *arguments, folder=folder)
-        process = terminals.spawn(command, {**variables, **changes})
+        process = terminals.spawn(command, {**scripts.variables(storage.connection), **changes})
         started.append((process, traceback))
         return process
 
@@ -101,7 +92,7 @@ def clone(tmp_path):
 
 
 @pytest.fixture
-def run(variables, storage):
+def run(storage):
     """Return run(script, *arguments, input=None, folder=PROJECT, traceback=False, **changes).
 
     It runs the script to its end and returns what tools.finish() does. changes: variables; None
@@ -110,7 +101,7 @@ def run(variables, storage):
 
     def run(script, *arguments, input=None, folder=PROJECT, traceback=False, **changes):
         command = scripts.command(script, *arguments, folder=folder)
-        result = tools.finish(command, {**variables, **changes}, input)
+        result = tools.finish(command, {**scripts.variables(storage.connection), **changes}, input)
         assert traceback or "Traceback" not in result.out + result.err, result.err
         assert storage.key not in result.out + result.err
         return result

@@ -54,14 +54,14 @@ class Cast:
 
     def wait_for(self, condition):
         """Wait until the condition is true; RuntimeError if a script fails or TIMEOUT passes first."""
-        deadline = time.monotonic() + TIMEOUT
-        while not condition():
+
+        def done():
             for script, process, _ in self.running:
                 if process.poll():
                     raise RuntimeError(f"{script} failed.")
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"Not done within {TIMEOUT} s.")
-            time.sleep(0.1)
+            return condition()
+
+        queues.wait_until(done, TIMEOUT, pause=0.1)
 
     def play(self):
         """Start the pollers, then send the orders and the request, each once all before is done."""

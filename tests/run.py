@@ -13,7 +13,6 @@ DEFAULTS = ["-n", "6", "--maxschedchunk", "1", "-q", "-rfEs"]
 def main():
     """Run pytest with the arguments of the command line; return its exit code."""
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.path.join(sys.prefix, "hypothesis")
     command = [sys.executable, "-m", "pytest", *DEFAULTS, *sys.argv[1:]]
     return subprocess.call(command, cwd=topology.PROJECT)
 

@@ -15,7 +15,9 @@ WITH_POISON = [script for script in POLLERS if script != "final_consumer.py"]
 BAD = {  # what is no JSON object: the reason that is said
     "hello": "Expecting value",
     '{"amount": 1': "delimiter",
+    '{"amount": 1}, {}': "Extra data",
     "[1]": "not a JSON object",
+    "null": "not a JSON object",
     '"text"': "not a JSON object",
     "eyJhIjoxfQ==": "Expecting value",
     " ": "Expecting value",

@@ -4,11 +4,9 @@ What is to do with a block, its info string says; t0, t1 ... are terminals, t0 t
 """
 
 import collections
-import html
 import io
 import json
 import re
-import subprocess
 import sys
 import textwrap
 import time
@@ -184,16 +182,6 @@ def test_readmes_are_short():
     assert max(TEXTS[name].count("\n") for name in NAMES) <= 700
 
 
-@pytest.mark.parametrize("name, line", [("demo", r".* \| (.*)"), ("board", r"\n(queue .*)")])
-def test_picture_shows_lines_of_the_transcripts(name, line):
-    svg = (PROJECT / ".github" / f"{name}.svg").read_text(encoding="utf-8")
-    text = html.unescape("".join(re.findall("<text[^>]*>([^<]*)", svg))).replace("\xa0", " ")
-    shown = re.findall(line, text)
-    assert shown
-    for text in shown:
-        assert re.search(pattern(f"{text}\u2026"), "\n".join(LINES)), text
-
-
 def test_editors_and_ci_run_commands_of_the_readme():
     workflow = (PROJECT / ".github" / "workflows" / "test.yml").read_text()
     commands = re.findall("- run: (.+)", workflow)
@@ -204,15 +192,3 @@ def test_editors_and_ci_run_commands_of_the_readme():
             assert task["label"] == "Emulator" or task["dependsOn"] == "Emulator"
     assert len(commands) == 1 + 1 + len(SCRIPTS)
     assert set(commands) <= set(LINES)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="the container has sh")
-def test_dev_container_that_is_made_again_keeps_a_dotenv(tmp_path):
-    container = json.loads((PROJECT / ".devcontainer" / "devcontainer.json").read_text())
-    copy, command = container["postCreateCommand"].split("; ")
-    assert command in LINES
-    (tmp_path / ".env.example").write_text("example")
-    for contents in ("example", "one's own"):
-        subprocess.run(copy, shell=True, cwd=str(tmp_path), check=True)
-        assert (tmp_path / ".env").read_text() == contents
-        (tmp_path / ".env").write_text("one's own")

@@ -7,11 +7,10 @@ import pytest
 
 from support.queues import depth, queues, wait_until
 from support.terminals import printed
-from support.topology import READY
+from support.topology import ARRIVED, POLLERS, READY
 
-PIPELINE = ["filter_validate.py", "filter_enrich.py", "final_consumer.py"]
+PIPELINE = POLLERS[:3]
 ORDER = '{"order_id": "ORD-123", "amount": 25000, "items": ["item-A", "item-B"]}'
-FULLY = "[Final Consumer] Fully processed message received: "
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
@@ -20,7 +19,7 @@ def test_pipeline_prints_the_handouts_lines(start, run):
     for script, terminal in zip(PIPELINE, terminals):
         terminal.expect_exact(READY[script])
     producer = run("pipe_producer.py")
-    terminals[2].expect(re.escape(FULLY) + r"[^\n]*\n")
+    terminals[2].expect(re.escape(ARRIVED) + r"[^\n]*\n")
     lines = [printed(terminal).splitlines() for terminal in terminals]
     assert (producer.returncode, producer.err) == (0, "")
     assert producer.out.splitlines() == [
@@ -39,7 +38,7 @@ def test_pipeline_prints_the_handouts_lines(start, run):
         "[Filter B] Enriched data. Passing to final queue.",
     ]
     assert lines[2][0] == READY["final_consumer.py"]
-    assert lines[2][1].startswith(FULLY + ORDER[:-1] + ', "processed_at": "20')
+    assert lines[2][1].startswith(ARRIVED + ORDER[:-1] + ', "processed_at": "20')
     assert len(lines[2]) == 2
 
 
@@ -62,7 +61,7 @@ def test_pipeline_starts_in_any_order(start, order):
     for script in order:
         terminals[script] = start(script)
         terminals[script].expect_exact(READY.get(script, "Producer finished."))
-    terminals["final_consumer.py"].expect_exact(FULLY + '{"order_id": "ORD-123"')
+    terminals["final_consumer.py"].expect_exact(ARRIVED + '{"order_id": "ORD-123"')
 
 
 def test_request_and_reply_print_the_handouts_lines(start, run, storage):

@@ -19,21 +19,6 @@ def row(name, *cells):
     return " +".join(map(str, [name, *cells])) + " "
 
 
-def test_order_of_a_killed_script_is_hidden_and_then_waits_again(start, storage, altered):
-    slow = ("def validate(order):\n", "def validate(order):\n    time.sleep(60)\n")
-    folder = altered(
-        "filter_validate.py", "VISIBILITY_TIMEOUT = 30", "VISIBILITY_TIMEOUT = 5", *slow
-    )
-    board = start(WATCH)
-    send(storage, "queue-validate", '{"amount": 1}')
-    board.expect(row("queue-validate", 1, 1, 0, "[0-9]+ s"))
-    script = start("filter_validate.py", folder=folder)
-    script.expect_exact("Received")
-    script.proc.kill()
-    board.expect(row("queue-validate", 1, 0, 1, "-"))
-    board.expect(row("queue-validate", 1, 1, 0, "[0-9]+ s"))
-
-
 def test_queue_that_grows_is_marked_as_long_as_it_grows(start, storage):
     send(storage, "queue-finalize", *["it stays"] * 9)
     board = start(WATCH, "--interval", "0.2")

@@ -4,7 +4,6 @@ What is compared is measured in turns, for a virtual machine is now faster, now 
 the median of the pairs' ratios. The exit code is 1 if a goal is missed, or an order lost or doubled.
 """
 
-import argparse
 import collections
 import contextlib
 import os
@@ -24,6 +23,9 @@ from support.proxy import proxy
 from support.terminals import running
 from support.topology import POLLERS, QUEUES
 
+ROUNDS = 10  # of each measurement
+COUNT = 128  # orders that one filter works on in a round
+IDLE = 10  # seconds
 ROUND_TRIP = 0.02  # seconds, added by a proxy, as the way to a real account does
 COPIES = (1, 2, 4)
 MAX_WAIT = 0.5  # seconds between two looks of an idle poller, as in the scripts
@@ -52,9 +54,9 @@ while True:
 """
 
 
-def in_turns(rounds, functions):
-    """Call the functions in turns, so many rounds; return the results of each."""
-    return list(zip(*[[function() for function in functions] for _ in range(rounds)]))
+def in_turns(functions):
+    """Call the functions in turns, ROUNDS times; return the results of each."""
+    return list(zip(*[[function() for function in functions] for _ in range(ROUNDS)]))
 
 
 def seconds(process, text):
@@ -64,7 +66,7 @@ def seconds(process, text):
     return time.perf_counter() - began
 
 
-def latency(connection, idle):
+def latency(connection):
     """Return the seconds that a reply, and an order through the pipeline, take after all was idle.
 
     The pollers are new each time, and start at random moments: else each would look at its queue about
@@ -75,7 +77,7 @@ def latency(connection, idle):
         for script in POLLERS:
             pollers[script] = stack.enter_context(running(script, connection, READY))
             time.sleep(random.uniform(0, MAX_WAIT))
-        time.sleep(idle)
+        time.sleep(IDLE)
         with running("requestor.py", connection, "Waiting for reply") as requestor:
             reply = seconds(requestor, "Reply received")
         with running("pipe_producer.py", connection, "-> Sent to"):
@@ -100,15 +102,15 @@ def rate(storage, program, copies, count):
     return rest / took
 
 
-def idle_calls(connection, calls, idle):
+def idle_calls(connection, calls):
     """Return the calls/h of an idle filter; calls: how many the proxy has seen so far, by name."""
     name = f"receive {SOURCE}"
     with running(FILTER, connection, READY):
         before = calls[name]
         queues.wait_until(lambda: calls[name] > before + 15, TIMEOUT)  # it waits MAX_WAIT by then
         before = calls[name]
-        time.sleep(idle)
-        return 3600 * (calls[name] - before) / idle
+        time.sleep(IDLE)
+        return 3600 * (calls[name] - before) / IDLE
 
 
 def start(program):
@@ -136,10 +138,10 @@ def report(what, unit, values, bare=None, least=0, most=float("inf")):
     return reached
 
 
-def measure(port, folder, options):
+def measure(port, folder):
     """Measure and print all figures; yield of each that has a goal whether it is reached."""
     storage, calls = queues.account(emulator.connection_string(port)), collections.Counter()
-    rounds, count, near = options.rounds, options.orders, storage.connection
+    near = storage.connection
     Path(folder, "bare.py").write_text(BARE)
     programs = [
         partial(running, FILTER, near, READY),
@@ -151,19 +153,19 @@ def measure(port, folder, options):
         time.sleep(ROUND_TRIP)
         return forward()
 
-    replies, orders = zip(*[latency(near, options.seconds) for _ in range(rounds)])
+    replies, orders = zip(*[latency(near) for _ in range(ROUNDS)])
     yield report("reply, idle before", "s", replies, most=0.4)
     yield report("pipeline, idle before", "s", orders, most=1.0)
-    rates = in_turns(rounds, [partial(rate, storage, program, 1, count) for program in programs])
+    rates = in_turns([partial(rate, storage, program, 1, COUNT) for program in programs])
     yield report("a filter", "orders/s", *rates, least=0.9)
     with proxy(port, intercept) as far_port:
         far = queues.via(far_port, storage)
         program = partial(running, FILTER, far, READY)
-        rates = in_turns(rounds, [partial(rate, storage, program, n, count * n) for n in COPIES])
+        rates = in_turns([partial(rate, storage, program, n, COUNT * n) for n in COPIES])
         for copies, values in zip(COPIES, rates):
             report(f"{copies} filter(s), 20 ms away", "orders/s", values)
-        report("an idle filter", "calls/h", [idle_calls(far, calls, options.seconds)])
-    starts = in_turns(rounds, [partial(start, program) for program in programs])
+        report("an idle filter", "calls/h", [idle_calls(far, calls)])
+    starts = in_turns([partial(start, program) for program in programs])
     ours, bare = [list(zip(*pairs)) for pairs in starts]
     yield report("start of a filter", "s", ours[0], bare[0], most=1.1)
     yield report("memory of a filter", "MiB", ours[1], bare[1], most=1.1)
@@ -171,15 +173,10 @@ def measure(port, folder, options):
 
 def main():
     """Measure and print; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=10, metavar="N", help="each measurement")
-    parser.add_argument("--orders", type=int, default=128, metavar="N", help="at a time")
-    parser.add_argument("--seconds", type=float, default=10, metavar="S", help="idle")
-    options = parser.parse_args()
     version = platform.python_version()
     print(f"{platform.system()}, {os.cpu_count()} cores, Python {version}: median (least to most)")
     with emulator.running() as port, tempfile.TemporaryDirectory() as folder:
-        return int(not all(list(measure(port, folder, options))))
+        return int(not all(list(measure(port, folder))))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def via(port, storage):
 
 
 def wait_until(condition, timeout=TIMEOUT, pause=0.05):
-    """Return the condition's first true value; AssertionError if none comes in timeout seconds.
+    """Return the condition's first true value; RuntimeError if none comes in timeout seconds.
 
     pause: seconds between two looks.
     """
@@ -32,7 +32,7 @@ def wait_until(condition, timeout=TIMEOUT, pause=0.05):
         if value:
             return value
         time.sleep(pause)
-    raise AssertionError(f"not within {timeout} s: {condition}")
+    raise RuntimeError(f"Not within {timeout} s: {condition}")
 
 
 def queues(storage):

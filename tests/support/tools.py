@@ -25,12 +25,12 @@ def finish(command, variables, input=None, cwd=None):
     return result
 
 
-def run_tool(path, *arguments, python=sys.executable, cwd=None, **changes):
+def run_tool(path, *arguments, cwd=None, **changes):
     """Run a tool to its end; return what finish() does, with .table, a dict of its lines' last words.
 
     changes: variables; None removes one.
     """
-    command = [str(python), str(path), *map(str, arguments)]
+    command = [sys.executable, str(path), *map(str, arguments)]
     result = finish(command, {**os.environ, **changes}, cwd=cwd)
     result.table = dict(re.findall(r"^([a-z ]+?) +(\S+)$", result.out, re.MULTILINE))
     assert "Traceback" not in result.err, result.err
