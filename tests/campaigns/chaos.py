@@ -162,9 +162,7 @@ def main():
         **campaign.count,
         "seconds": round(time.monotonic() - began),
     }
-    print()
-    for title, value in table.items():
-        print(f"{title:<18}{value:>7}")
+    print("", *[f"{title:<18}{value:>7}" for title, value in table.items()], sep="\n")
     faults = {
         f"Lost: {', '.join(sorted(lost))}": lost,
         "Not all was sent.": len(sent) < options.orders,
