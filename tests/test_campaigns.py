@@ -39,5 +39,5 @@ def test_campaign_with_kills_and_an_outage(clone):
 def test_demo(clone):
     orders = [f'{{"order_id": "ORD-{n}", "amount": 1}}\n' for n in range(9)]
     (clone / "tests" / "data" / "orders.jsonl").write_text("".join(orders))
-    table, _ = run("tests/demo.py", clone)
-    assert table["sent"] == 10
+    table, text = run("tests/demo.py", clone)
+    assert (table["sent"], "\033" in text) == (10, False)
