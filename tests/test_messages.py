@@ -73,15 +73,6 @@ def test_japanese_stays_readable_and_small_on_its_whole_way(start, storage):
         terminal.expect_exact('"customer": "\u5c71\u7530\u3000\u592a\u90ce"')
 
 
-def test_final_consumer_prints_whatever_it_gets(start, storage):
-    texts = ["hello", '{"a": NaN}']
-    send(storage, "queue-finalize", *texts)
-    terminal = start("final_consumer.py")
-    for text in texts:
-        terminal.expect_exact("[Final Consumer] Fully processed message received: " + text)
-    wait_done(storage, "final_consumer.py")
-
-
 @pytest.mark.parametrize("script", WITH_POISON)
 def test_bad_message_goes_to_the_poison_queue_at_once_with_a_reason(start, storage, script):
     source = QUEUES[script][0]

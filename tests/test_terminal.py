@@ -60,7 +60,7 @@ def test_sigterm_ends_a_script_at_once(start, script):
     assert terminal.proc.wait(timeout=TIMEOUT) == -signal.SIGTERM
 
 
-def test_character_that_a_pipe_in_japan_cannot_show_stops_nothing(start, storage):
+def test_final_consumer_prints_whatever_it_gets_in_any_pipe(start, storage):
     send(storage, "queue-finalize", "\U0001f375")
     start("final_consumer.py", PYTHONIOENCODING="cp932").expect_exact(r"received: \U0001f375")
     wait_done(storage, "final_consumer.py")
