@@ -21,7 +21,6 @@ def run(tool, clone, *arguments):
     result = run_tool(clone / tool, *arguments)
     table = {title: int(value) for title, value in result.table.items() if value.isdigit()}
     assert (result.returncode, table["lost"]) == (1, 1), result.out
-    assert table["poisoned"] > 0
     assert table["sent"] == table["arrived"] + table["poisoned"] + 1
     return table, result.out
 

@@ -29,8 +29,7 @@ def test_ctrl_c_is_one_line_and_exit_code_0(start, storage, script):
     terminal.expect_exact("one message")
     wait_done(storage, script)
     rest, code = interrupt(terminal)
-    assert rest.splitlines()[-1] == STOPPED[script]
-    assert code == 0
+    assert (rest.splitlines()[-1], code) == (STOPPED[script], 0)
 
 
 @posix

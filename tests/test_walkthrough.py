@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from support.queues import depth, queues, wait_until
+from support.orders import wait_done
+from support.queues import queues
 from support.terminals import printed
 from support.topology import ARRIVED, POLLERS, READY
 
@@ -80,7 +81,7 @@ def test_request_and_reply_print_the_handouts_lines(start, run, storage):
     name, identity = match.groups()
     request = {"payload": "hello world", "reply_to": name, "correlation_id": identity}
     reply = {"result": "HELLO WORLD", "correlation_id": identity}
-    wait_until(lambda: depth(storage, "request-queue") == 0)
+    wait_done(storage, "replier.py")
     assert printed(replier).splitlines() == [
         READY["replier.py"],
         f"[Replier] Request received: {json.dumps(request)}",

@@ -96,3 +96,4 @@ def test_what_cannot_work_gives_one_line(run, storage, setting):
     }.get(setting, setting)
     result = run(WATCH, "--once", **{NAME: connection})
     assert (result.returncode, result.out, len(result.err.splitlines())) == (1, "", 1)
+    assert ("Wrong key in .env?" in result.err) == (setting == "wrong key")

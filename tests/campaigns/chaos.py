@@ -91,7 +91,8 @@ class Campaign:
     def verdict(self, number):
         """Return under which title the request of this number counts."""
         replies = said(self.printed(f"requestor.py-{number}"), REPLY)
-        if not replies:
+        code = self.processes[f"requestor.py-{number}"].returncode
+        if code and not replies:  # it was killed, or said why
             return "not answered"
         return "answered" if replies == [f"REQUEST {number}"] else "answered wrongly"
 

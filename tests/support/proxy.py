@@ -37,8 +37,9 @@ def proxy(port, intercept):
     """Yield the port of a proxy before this port.
 
     intercept(call, forward) returns the response to a call, (status, headers, content), or None to
-    cut the connection without one. The call is one of OPERATIONS and the queue's name (the
-    account's, if it is about none), as "delete queue-validate" of a message. forward() makes the call and returns its response.
+    cut the connection without one. The call is one of OPERATIONS and the queue's name (the account's,
+    if it is about none), as "delete queue-validate" of a message. forward() makes the call and returns
+    its response.
     """
     import urllib3
 

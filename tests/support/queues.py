@@ -32,7 +32,7 @@ def wait_until(condition, timeout=TIMEOUT, pause=0.05):
         if value:
             return value
         time.sleep(pause)
-    raise RuntimeError(f"Not within {timeout} s: {condition}")
+    raise RuntimeError(f"Not done within {timeout} s.")
 
 
 def queues(storage):

@@ -18,7 +18,6 @@ def finish(command, variables, input=None, cwd=None):
         env={name: value for name, value in variables.items() if value is not None},
         cwd=cwd,
         timeout=140,
-        check=False,
     )
     result.out = result.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
     result.err = result.stderr.decode("utf-8", "replace").replace("\r\n", "\n")
