@@ -27,7 +27,7 @@ def main():
     port = arguments.port
     folder = Path(arguments.folder, f"port-{port}")  # two in one would overwrite each other's data
     try:
-        process, port = emulator.start(folder, port)
+        process, port = emulator.start_azurite(folder, port)
     except OSError as error:
         print(f"Azurite cannot keep its data in {folder}: {error.strerror}.")
         print(f"Name another folder: python tests/azurite.py {port} FOLDER")
@@ -43,10 +43,10 @@ def main():
         print(f"Azurite listens on {url}. Leave this terminal open; Ctrl+C stops it.")
         print(f"It keeps its data in {folder}", flush=True)
         process.wait()
-    emulator.stop(process)
+    emulator.stop_azurite(process)
     print("Azurite stopped.")
     return process.returncode
 
 
 if __name__ == "__main__":
-    environment.run(main)
+    environment.run_tool(main)

@@ -11,8 +11,7 @@ import sys
 import threading
 import time
 
-from support import emulator, environment, queues, scripts
-from support.orders import all_done, order_ids, poisoned, said
+from support import emulator, environment, processes, queues
 from support.topology import ARRIVED, POLLERS, PROJECT, READY, SCRIPTS
 
 ORDERS = PROJECT / "tests" / "data" / "orders.jsonl"
@@ -38,7 +37,9 @@ class Cast:
     def start(self, script, *arguments):
         """Start a script and show what it prints; return its process."""
         connection = self.storage.connection
-        process = scripts.start(script, *arguments, connection=connection, stdout=subprocess.PIPE)
+        process = processes.start_script(
+            script, *arguments, connection=connection, stdout=subprocess.PIPE
+        )
         thread = threading.Thread(target=self.show, args=(script, process.stdout))
         self.running.append((script, process, thread))
         thread.start()
@@ -70,7 +71,9 @@ class Cast:
             self.wait_for(lambda script=script: READY[script] in self.texts[script])
         for one_shot in (["pipe_producer.py"], ["pipe_producer.py", ORDERS], ["requestor.py"]):
             process = self.start(*one_shot)
-            self.wait_for(lambda process=process: process.poll() == 0 and all_done(self.storage))
+            self.wait_for(
+                lambda process=process: process.poll() == 0 and queues.all_done(self.storage)
+            )
 
     def stop(self):
         """Stop all scripts, and wait until all that they printed is shown."""
@@ -82,14 +85,14 @@ class Cast:
 
 def reckon(texts, set_aside):
     """Print what became of the orders, by what the scripts printed; return how many are lost."""
-    sent = {HANDOUT_ORDER, *order_ids(ORDERS.read_text(encoding="utf-8").splitlines())}
+    sent = {HANDOUT_ORDER, *processes.order_ids(ORDERS.read_text(encoding="utf-8").splitlines())}
     rejected = r"Received: (.*)\n.* Validation failed"
     ends = {
-        "arrived": said(texts["final_consumer.py"], ARRIVED),
+        "arrived": processes.said(texts["final_consumer.py"], ARRIVED),
         "rejected": re.findall(rejected, texts["filter_validate.py"]),
         "poisoned": set_aside,
     }
-    ends = {end: set(order_ids(orders)) for end, orders in ends.items()}
+    ends = {end: set(processes.order_ids(orders)) for end, orders in ends.items()}
     ends["lost"] = sent.difference(*ends.values())
     print(f"\nsent       {len(sent)}")
     for end, orders in ends.items():
@@ -101,14 +104,14 @@ def main():
     """Run the demo on an Azurite of its own; return the exit code."""
     sys.stdout.reconfigure(errors="backslashreplace")
     print("Starting a private Azurite ...", flush=True)
-    with emulator.running() as port:
-        began, storage = time.monotonic(), queues.account(emulator.connection_string(port))
+    with emulator.running_azurite() as port:
+        began, storage = time.monotonic(), queues.open_account(emulator.connection_string(port))
         cast = Cast(storage)
         try:
             cast.play()
         finally:
             cast.stop()
-        lost = reckon(cast.texts, poisoned(storage))
+        lost = reckon(cast.texts, queues.poisoned(storage))
     print("request    answered")
     print(f"seconds    {time.monotonic() - began:.1f}")
     print("\nNot everything arrived as it should." if lost else NEXT)
@@ -116,4 +119,4 @@ def main():
 
 
 if __name__ == "__main__":
-    environment.run(main)
+    environment.run_tool(main)

@@ -23,7 +23,7 @@ import sys
 import time
 
 from support import environment
-from support.topology import NAME, QUEUES
+from support.topology import QUEUES, SETTING
 
 NAMES = [source for source, _ in QUEUES.values() if source]  # in the order of the pipeline
 PEEK = 32  # messages, the most that a look can see
@@ -139,10 +139,10 @@ def main():
     sys.stdout.reconfigure(errors="backslashreplace")  # Windows' own words, in a pipe
     try:
         load_dotenv(encoding="utf-8-sig")
-        service = QueueServiceClient.from_connection_string(os.getenv(NAME, ""), **CALL)
+        service = QueueServiceClient.from_connection_string(os.getenv(SETTING, ""), **CALL)
         service.primary_hostname.encode("idna")  # as the scripts do
     except ValueError:
-        sys.exit(f"{NAME} is not set, or wrong. See .env.example.")
+        sys.exit(f"{SETTING} is not set, or wrong. See .env.example.")
     console = Console(highlight=False)
     with contextlib.suppress(KeyboardInterrupt):
         if options.once or not console.is_interactive:
@@ -153,4 +153,4 @@ def main():
 
 
 if __name__ == "__main__":
-    environment.run(main)
+    environment.run_tool(main)

@@ -17,10 +17,10 @@ from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the support package
+from suite.helpers.orders import numbers, order
+from suite.helpers.proxy import running_proxy
+from suite.helpers.terminals import running_script
 from support import emulator, environment, queues
-from support.orders import numbers, order
-from support.proxy import proxy
-from support.terminals import running
 from support.topology import POLLERS, QUEUES
 
 ROUNDS = 10  # of each measurement
@@ -75,12 +75,12 @@ def latency(connection):
     with contextlib.ExitStack() as stack:
         pollers = {}
         for script in POLLERS:
-            pollers[script] = stack.enter_context(running(script, connection, READY))
+            pollers[script] = stack.enter_context(running_script(script, connection, READY))
             time.sleep(random.uniform(0, MAX_WAIT))
         time.sleep(IDLE)
-        with running("requestor.py", connection, "Waiting for reply") as requestor:
+        with running_script("requestor.py", connection, "Waiting for reply") as requestor:
             reply = seconds(requestor, "Reply received")
-        with running("pipe_producer.py", connection, "-> Sent to"):
+        with running_script("pipe_producer.py", connection, "-> Sent to"):
             return reply, seconds(pollers["final_consumer.py"], "Fully processed")
 
 
@@ -105,7 +105,7 @@ def rate(storage, program, copies, count):
 def idle_calls(connection, calls):
     """Return the calls/h of an idle filter; calls: how many the proxy has seen so far, by name."""
     name = f"receive {SOURCE}"
-    with running(FILTER, connection, READY):
+    with running_script(FILTER, connection, READY):
         before = calls[name]
         queues.wait_until(lambda: calls[name] > before + 15, TIMEOUT)  # it waits MAX_WAIT by then
         before = calls[name]
@@ -140,12 +140,12 @@ def report(what, unit, values, bare=None, least=0, most=float("inf")):
 
 def measure(port, folder):
     """Measure and print all figures; yield of each that has a goal whether it is reached."""
-    storage, calls = queues.account(emulator.connection_string(port)), collections.Counter()
+    storage, calls = queues.open_account(emulator.connection_string(port)), collections.Counter()
     near = storage.connection
     Path(folder, "bare.py").write_text(BARE)
     programs = [
-        partial(running, FILTER, near, READY),
-        partial(running, "bare.py", near, READY, folder=folder),
+        partial(running_script, FILTER, near, READY),
+        partial(running_script, "bare.py", near, READY, folder=folder),
     ]
 
     def intercept(call, forward):
@@ -158,9 +158,9 @@ def measure(port, folder):
     yield report("pipeline, idle before", "s", orders, most=1.0)
     rates = in_turns([partial(rate, storage, program, 1, COUNT) for program in programs])
     yield report("a filter", "orders/s", *rates, least=0.9)
-    with proxy(port, intercept) as far_port:
+    with running_proxy(port, intercept) as far_port:
         far = queues.via(far_port, storage)
-        program = partial(running, FILTER, far, READY)
+        program = partial(running_script, FILTER, far, READY)
         rates = in_turns([partial(rate, storage, program, n, COUNT * n) for n in COPIES])
         for copies, values in zip(COPIES, rates):
             report(f"{copies} filter(s), 20 ms away", "orders/s", values)
@@ -175,9 +175,9 @@ def main():
     """Measure and print; return the exit code."""
     version = platform.python_version()
     print(f"{platform.system()}, {os.cpu_count()} cores, Python {version}: median (least to most)")
-    with emulator.running() as port, tempfile.TemporaryDirectory() as folder:
+    with emulator.running_azurite() as port, tempfile.TemporaryDirectory() as folder:
         return int(not all(list(measure(port, folder))))
 
 
 if __name__ == "__main__":
-    environment.run(main)
+    environment.run_tool(main)

@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the support package
-from support import emulator, environment, queues, scripts
-from support.orders import all_done, order, order_ids, poisoned, said
+from suite.helpers.orders import order
+from support import emulator, environment, processes, queues
 from support.topology import ARRIVED, ONE_SHOTS, POLLERS, REPLY, SENT
 
 STARTED = [f"{script}-{copy}" for script in POLLERS for copy in "AB"]  # at first
@@ -35,8 +35,8 @@ class Campaign:
 
     def __init__(self, folder, seed):
         self.folder, self.random = Path(folder), random.Random(seed)
-        self.azurite, self.port = emulator.start(self.folder / "azurite")
-        self.storage = queues.account(emulator.connection_string(self.port))
+        self.azurite, self.port = emulator.start_azurite(self.folder / "azurite")
+        self.storage = queues.open_account(emulator.connection_string(self.port))
         self.processes = {}
         self.sent, self.count = set(), dict.fromkeys(COUNTED, 0)
 
@@ -44,7 +44,7 @@ class Campaign:
         """Start the script that the name begins with; what it prints is added to the name's file."""
         script, connection = name.split("-")[0], self.storage.connection
         with open(self.folder / f"{name}.txt", "ab") as output:
-            self.processes[name] = scripts.start(
+            self.processes[name] = processes.start_script(
                 script, *arguments, connection=connection, stdout=output, **options
             )
         return self.processes[name]
@@ -56,7 +56,7 @@ class Campaign:
 
     def arrived(self):
         """Return the IDs of the orders that the final consumers have printed."""
-        return order_ids(said(self.printed("final_consumer.py-*"), ARRIVED))
+        return processes.order_ids(processes.said(self.printed("final_consumer.py-*"), ARRIVED))
 
     def kill(self):
         """Kill a script that the seed chooses, if it runs; start it again if it is a poller."""
@@ -71,9 +71,9 @@ class Campaign:
 
     def outage(self):
         """Stop Azurite for a while; its data is on disk."""
-        emulator.stop(self.azurite)
+        emulator.stop_azurite(self.azurite)
         time.sleep(self.random.uniform(0.5, 3))
-        self.azurite, _ = emulator.start(self.folder / "azurite", self.port)
+        self.azurite, _ = emulator.start_azurite(self.folder / "azurite", self.port)
         self.count["outages"] += 1
 
     def send(self, count):
@@ -84,13 +84,17 @@ class Campaign:
             requestor = self.start(f"requestor.py-{number}", "request", number)
             producer = self.start(f"pipe_producer.py-{number}", "-", stdin=subprocess.PIPE)
             producer.communicate("\n".join(map(order, rest[:CHUNK])))
-            self.sent.update(order_ids(said(self.printed(f"pipe_producer.py-{number}"), SENT)))
+            self.sent.update(
+                processes.order_ids(
+                    processes.said(self.printed(f"pipe_producer.py-{number}"), SENT)
+                )
+            )
             requestor.wait()
             self.count[self.verdict(number)] += 1
 
     def verdict(self, number):
         """Return under which title the request of this number counts."""
-        replies = said(self.printed(f"requestor.py-{number}"), REPLY)
+        replies = processes.said(self.printed(f"requestor.py-{number}"), REPLY)
         code = self.processes[f"requestor.py-{number}"].returncode
         if code and not replies:  # it was killed, or said why
             return "not answered"
@@ -125,16 +129,16 @@ class Campaign:
             print(f"{len(self.arrived())} of {count} arrived, then: {event.__name__}", flush=True)
         queues.wait_until(lambda: not sender.is_alive(), float("inf"))
         with contextlib.suppress(RuntimeError):
-            queues.wait_until(lambda: all_done(self.storage), DRAIN, pause=0.3)
+            queues.wait_until(lambda: queues.all_done(self.storage), DRAIN, pause=0.3)
         self.count["MiB at last"] = self.memory()
-        return set(order_ids(poisoned(self.storage)))
+        return set(processes.order_ids(queues.poisoned(self.storage)))
 
     def close(self):
         """Stop all that was started."""
         for process in list(self.processes.values()):
             process.kill()
             process.wait()
-        emulator.stop(self.azurite)
+        emulator.stop_azurite(self.azurite)
 
 
 def main():
@@ -180,4 +184,4 @@ def main():
 
 
 if __name__ == "__main__":
-    environment.run(main)
+    environment.run_tool(main)

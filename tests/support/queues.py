@@ -4,10 +4,10 @@ import re
 import time
 from types import SimpleNamespace
 
-from support.topology import TIMEOUT
+from support.topology import POLLERS, QUEUES, TIMEOUT
 
 
-def account(connection):
+def open_account(connection):
     """Return the account of a connection string: with .connection, .key and .service, its client."""
     from azure.storage.queue import QueueServiceClient
 
@@ -35,28 +35,28 @@ def wait_until(condition, timeout=TIMEOUT, pause=0.05):
     raise RuntimeError(f"Not done within {timeout} s.")
 
 
-def queues(storage):
+def queue_names(storage):
     """Return the names of the account's queues."""
     return [queue.name for queue in storage.service.list_queues()]
 
 
-def queue_of(storage, name):
+def ensure_queue(storage, name):
     """Return the client of a queue that is there, made if need be."""
-    if name not in queues(storage):
+    if name not in queue_names(storage):
         storage.service.create_queue(name)
     return storage.service.get_queue_client(name)
 
 
 def send(storage, name, *texts):
     """Send the texts to a queue, made if need be."""
-    queue = queue_of(storage, name)
+    queue = ensure_queue(storage, name)
     for text in texts:
         queue.send_message(text)
 
 
 def take(storage, name, count=1, timeout=TIMEOUT):
     """Return the contents of the queue's next messages, deleted, once there are count of them."""
-    queue, contents = queue_of(storage, name), []
+    queue, contents = ensure_queue(storage, name), []
 
     def enough():
         for message in queue.receive_messages(messages_per_page=32, visibility_timeout=60):
@@ -77,3 +77,17 @@ def depth(storage, name):
         return queue.get_queue_properties().approximate_message_count
     except ResourceNotFoundError:
         return 0
+
+
+def all_done(storage):
+    """Return whether no script has anything left to receive, not even what is invisible now.
+
+    What moves on while this looks is seen, for it looks at the queues in the order of the pipeline.
+    """
+    return not any(depth(storage, QUEUES[script][0]) for script in POLLERS)
+
+
+def poisoned(storage):
+    """Take all messages out of the poison queues; return their texts."""
+    names = [name for name in queue_names(storage) if name.endswith("-poison")]
+    return [text for name in names for text in take(storage, name, depth(storage, name))]

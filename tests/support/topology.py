@@ -3,7 +3,7 @@
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-NAME = "AZURE_STORAGE_CONNECTION_STRING"
+SETTING = "AZURE_STORAGE_CONNECTION_STRING"
 TIMEOUT = 20  # seconds until a test gives up waiting for an event
 QUEUES = {  # script: (the queue it receives from, the queue it sends to), None if it has none
     "pipe_producer.py": (None, "queue-validate"),

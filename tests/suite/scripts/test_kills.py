@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
-from support.orders import arrived, give, numbers, order, wait_done
+from suite.helpers.copies import SHORT
+from suite.helpers.orders import arrived, give, numbers, order, wait_done
+from suite.helpers.terminals import printed
 from support.queues import send, take
-from support.scripts import SHORT
-from support.terminals import printed
 from support.topology import POLLERS
 
 COUNT = 5  # messages in the batch

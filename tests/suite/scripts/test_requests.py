@@ -6,9 +6,9 @@ import uuid
 
 import pytest
 
-from support.orders import REPLY_QUEUE, give, numbers, order, wait_done
-from support.queues import depth, queue_of, queues, send, take, wait_until
-from support.terminals import interrupt, printed
+from suite.helpers.orders import REPLY_QUEUE, give, numbers, order, wait_done
+from suite.helpers.terminals import interrupt, printed
+from support.queues import depth, ensure_queue, queue_names, send, take, wait_until
 
 
 def ask(storage, **fields):
@@ -47,7 +47,7 @@ def test_work_that_fails_is_answered_with_an_error(start, altered, storage, work
 
 
 def test_request_for_a_foreign_queue_is_poison(start, storage):
-    queue_of(storage, "queue-validate")
+    ensure_queue(storage, "queue-validate")
     names = [
         "queue-validate",
         None,
@@ -72,7 +72,7 @@ def test_request_of_a_requestor_that_is_gone_does_not_hold_up_the_others(start, 
     terminal = start("replier.py")
     terminal.expect_exact("[Replier] Storage error: The specified queue does not exist.")
     assert numbers(take(storage, REPLY_QUEUE)) == [2]
-    assert gone not in queues(storage)
+    assert gone not in queue_names(storage)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def requestor(start):
 
 def reply(storage, *strangers, **fields):
     """Answer the request that waits in the queue, after these messages of strangers."""
-    (message,) = wait_until(queue_of(storage, "request-queue").peek_messages)
+    (message,) = wait_until(ensure_queue(storage, "request-queue").peek_messages)
     assert message.expires_on - message.inserted_on == datetime.timedelta(seconds=50)
     request = json.loads(message.content)
     text = json.dumps({**fields, "correlation_id": request["correlation_id"]})
@@ -97,7 +97,7 @@ def assert_ends(requestor, storage, line, code):
     requestor.expect_exact(f"[Requestor] {line}", timeout=55)
     requestor.expect_exact("[Requestor] Deleting reply queue.")
     assert requestor.proc.wait(timeout=10) == code
-    assert queues(storage) == ["request-queue"]
+    assert queue_names(storage) == ["request-queue"]
 
 
 def test_strangers_messages_change_nothing(requestor, storage):
@@ -120,4 +120,4 @@ def test_ctrl_c_deletes_the_reply_queue(requestor, storage):
     rest, code = interrupt(requestor)
     assert rest.endswith("[Requestor] Deleting reply queue.\n[Requestor] Stopped.\n")
     assert code == 130
-    assert queues(storage) == ["request-queue"]
+    assert queue_names(storage) == ["request-queue"]

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from support.orders import give, order, wait_done
+from suite.helpers.orders import give, order, wait_done
 from support.queues import wait_until
 from support.topology import POLLERS
 

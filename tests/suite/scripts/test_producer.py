@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.queues import depth, queue_of, queues, take
+from support.queues import depth, ensure_queue, queue_names, take
 
 LINES = ['{"amount": 1}', "not JSON", '{"name": "\u5c71\u7530\u3000\u592a\u90ce"}', "last"]
 
@@ -18,7 +18,7 @@ def test_each_line_that_is_not_blank_is_an_order(run, storage, tmp_path, source,
     else:  # as from a console in Japan, where Python's own choice is another encoding
         result = run("pipe_producer.py", "-", input=data, PYTHONIOENCODING="cp932:replace")
     assert result.returncode == 0
-    messages = queue_of(storage, "queue-validate").peek_messages(32)
+    messages = ensure_queue(storage, "queue-validate").peek_messages(32)
     assert {message.expires_on.year for message in messages} == {9999}  # never
     assert take(storage, "queue-validate", len(LINES)) == LINES
     assert result.out.count("-> Sent to 'queue-validate': ") == len(LINES)
@@ -64,4 +64,4 @@ def test_set_in_order_is_shown_as_ones_own_mistake(run, altered, storage):
     result = run("pipe_producer.py", folder=folder, traceback=True)
     assert result.returncode == 1
     assert result.err.splitlines()[-1] == "TypeError: Object of type set is not JSON serializable"
-    assert queues(storage) == []
+    assert queue_names(storage) == []

@@ -5,11 +5,11 @@ import signal
 
 import pytest
 
+from suite.helpers.orders import order, wait_done
+from suite.helpers.terminals import interrupt
 from support.emulator import connection_string, free_port
-from support.orders import order, wait_done
 from support.queues import send
-from support.terminals import interrupt
-from support.topology import NAME, POLLERS, QUEUES, READY, SCRIPTS, TIMEOUT
+from support.topology import POLLERS, QUEUES, READY, SCRIPTS, SETTING, TIMEOUT
 
 STOPPED = {
     "pipe_producer.py": "Producer stopped.",
@@ -35,7 +35,7 @@ def test_ctrl_c_is_one_line_and_exit_code_0(start, storage, script):
 @posix
 def test_ctrl_c_while_storage_is_away(start):
     script, port = "filter_validate.py", free_port()
-    terminal = start(script, **{NAME: connection_string(port)})
+    terminal = start(script, **{SETTING: connection_string(port)})
     terminal.expect_exact("Failed to establish a new connection")
     rest, code = interrupt(terminal)  # in the wait until the next start
     assert (rest.splitlines()[-1], code) == (STOPPED[script], 0)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from support import emulator, environment, proxy, queues, scripts, terminals, tools
-from support.topology import NAME, PROJECT
+from suite.helpers import copies, proxy, runs, terminals
+from support import emulator, environment, processes, queues
+from support.topology import PROJECT, SETTING
 
 # A test may begin while the last call of a killed script is still under way: it has another account.
 ACCOUNTS = {
@@ -28,7 +29,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def azurite():
     """The port of an Azurite with all ACCOUNTS, for this pytest worker."""
-    with emulator.running(accounts=ACCOUNTS) as port:
+    with emulator.running_azurite(accounts=ACCOUNTS) as port:
         yield port
 
 
@@ -36,8 +37,8 @@ def azurite():
 def storage(azurite):
     """An empty account: its connection string, key, and service client."""
     name = next(NEXT)
-    account = queues.account(emulator.connection_string(azurite, name, ACCOUNTS[name]))
-    for queue in queues.queues(account):
+    account = queues.open_account(emulator.connection_string(azurite, name, ACCOUNTS[name]))
+    for queue in queues.queue_names(account):
         account.service.delete_queue(queue)
     return account
 
@@ -48,8 +49,8 @@ def behind(azurite, storage):
     with contextlib.ExitStack() as stack:
 
         def behind(intercept):
-            port = stack.enter_context(proxy.proxy(azurite, intercept))
-            return {NAME: queues.via(port, storage)}
+            port = stack.enter_context(proxy.running_proxy(azurite, intercept))
+            return {SETTING: queues.via(port, storage)}
 
         yield behind
 
@@ -64,8 +65,8 @@ def start(storage):
     started = []
 
     def start(script, *arguments, folder=PROJECT, traceback=False, **changes):
-        command = scripts.command(script, *arguments, folder=folder)
-        process = terminals.spawn(command, {**scripts.variables(storage.connection), **changes})
+        command = processes.command_line(script, *arguments, folder=folder)
+        process = terminals.spawn(command, {**processes.variables(storage.connection), **changes})
         started.append((process, traceback))
         return process
 
@@ -81,7 +82,7 @@ def start(storage):
 @pytest.fixture
 def altered(tmp_path):
     """Return altered(script, old, new, ...): a folder with a copy of the script, each old made new."""
-    return lambda script, *changes: scripts.edited(script, tmp_path, *changes)
+    return lambda script, *changes: copies.edited(script, tmp_path, *changes)
 
 
 @pytest.fixture
@@ -95,13 +96,15 @@ def clone(tmp_path):
 def run(storage):
     """Return run(script, *arguments, input=None, folder=PROJECT, traceback=False, **changes).
 
-    It runs the script to its end and returns what tools.finish() does. changes: variables; None
+    It runs the script to its end and returns what runs.run_to_end() does. changes: variables; None
     removes one. The outputs are checked as those of start().
     """
 
     def run(script, *arguments, input=None, folder=PROJECT, traceback=False, **changes):
-        command = scripts.command(script, *arguments, folder=folder)
-        result = tools.finish(command, {**scripts.variables(storage.connection), **changes}, input)
+        command = processes.command_line(script, *arguments, folder=folder)
+        result = runs.run_to_end(
+            command, {**processes.variables(storage.connection), **changes}, input
+        )
         assert traceback or "Traceback" not in result.out + result.err, result.err
         assert storage.key not in result.out + result.err
         return result

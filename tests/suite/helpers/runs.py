@@ -1,4 +1,4 @@
-"""Running scripts and tools to their end, to test them."""
+"""Scripts and tools that are run to their end."""
 
 import os
 import re
@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 
-def finish(command, variables, input=None, cwd=None):
+def run_to_end(command, variables, input=None, cwd=None):
     """Run a command line to its end; return its CompletedProcess, with .out and .err as text.
 
     variables: its environment, without those that are None. input: bytes, none if not given.
@@ -25,12 +25,12 @@ def finish(command, variables, input=None, cwd=None):
 
 
 def run_tool(path, *arguments, cwd=None, **changes):
-    """Run a tool to its end; return what finish() does, with .table, a dict of its lines' last words.
+    """Run a tool to its end; return what run_to_end() does, with .table, a dict of its lines' last words.
 
     changes: variables; None removes one.
     """
     command = [sys.executable, str(path), *map(str, arguments)]
-    result = finish(command, {**os.environ, **changes}, cwd=cwd)
+    result = run_to_end(command, {**os.environ, **changes}, cwd=cwd)
     result.table = dict(re.findall(r"^([a-z ]+?) +(\S+)$", result.out, re.MULTILINE))
     assert "Traceback" not in result.err, result.err
     return result

@@ -1,4 +1,4 @@
-"""Draw the READMEs' pictures anew: python tests/campaigns/picture.py
+"""Draw the READMEs' pictures anew: python tests/campaigns/pictures.py
 
 Lines are cut at WIDTH, and most of the demo's orders are left out. The board takes as long as a
 visibility timeout.
@@ -13,9 +13,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for what is imported from there
 from demo import COLORS
-from support import emulator, environment, queues, scripts
-from support.orders import order
-from support.terminals import running
+from suite.helpers import copies
+from suite.helpers.orders import order
+from suite.helpers.terminals import running_script
+from support import emulator, environment, processes, queues
 from support.topology import PROJECT
 from watch import NAMES
 
@@ -27,7 +28,7 @@ SLOW = ["def validate(order):\n", "def validate(order):\n    time.sleep(60)\n"]
 
 def demo():
     """Run the demo; return the part of it that tells the story: an order, a request, the table."""
-    command = scripts.command("tests/demo.py")
+    command = processes.command_line("tests/demo.py")
     text = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", check=True).stdout
     story = r"(.*?Fully processed[^\n]*\n).*?\n([^\n]*Created reply queue.*answered)"
     order, request = re.match(story, text, re.DOTALL).groups()
@@ -36,15 +37,15 @@ def demo():
 
 def board():
     """Stop Filter A while it works on an order; return what the board shows."""
-    with emulator.running() as port, tempfile.TemporaryDirectory() as folder:
-        storage = queues.account(emulator.connection_string(port))
+    with emulator.running_azurite() as port, tempfile.TemporaryDirectory() as folder:
+        storage = queues.open_account(emulator.connection_string(port))
         for name in NAMES:
-            queues.queue_of(storage, name)
+            queues.ensure_queue(storage, name)
         queues.send(storage, NAMES[0], order(1))
-        scripts.edited("filter_validate.py", folder, *SLOW)
-        with running("tests/watch.py", storage.connection, "") as watch:
+        copies.edited("filter_validate.py", folder, *SLOW)
+        with running_script("tests/watch.py", storage.connection, "") as watch:
             waits = look(watch, 1, 0)
-            with running("filter_validate.py", storage.connection, "Received", folder):
+            with running_script("filter_validate.py", storage.connection, "Received", folder):
                 pass
             return f"""$ python tests/watch.py
 # An order waits:
@@ -84,4 +85,4 @@ def main():
 
 
 if __name__ == "__main__":
-    environment.run(main)
+    environment.run_tool(main)

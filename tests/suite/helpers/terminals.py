@@ -4,7 +4,7 @@ import contextlib
 import io
 import signal
 
-from support import scripts
+from support import processes
 from support.topology import PROJECT, TIMEOUT
 
 
@@ -23,10 +23,10 @@ def spawn(command, variables=None, timeout=TIMEOUT):
 
 
 @contextlib.contextmanager
-def running(script, connection, until, folder=PROJECT):
+def running_script(script, connection, until, folder=PROJECT):
     """Yield a script's process, to expect lines of, once it has printed until; kill it at the end."""
-    variables = scripts.variables(connection)
-    process = spawn(scripts.command(script, folder=folder), variables, timeout=300)
+    variables = processes.variables(connection)
+    process = spawn(processes.command_line(script, folder=folder), variables, timeout=300)
     try:
         process.expect_exact(until)
         yield process

@@ -10,10 +10,10 @@ import pexpect
 import psutil
 import pytest
 
+from suite.helpers.runs import run_to_end, run_tool
+from suite.helpers.terminals import spawn
 from support.emulator import connection_string, free_port
-from support.queues import account, depth, send
-from support.terminals import spawn
-from support.tools import finish, run_tool
+from support.queues import depth, open_account, send
 from support.topology import PROJECT, TIMEOUT
 
 DEMO, AZURITE, RUN = (PROJECT / "tests" / name for name in ("demo.py", "azurite.py", "run.py"))
@@ -45,7 +45,7 @@ def test_demo_beside_a_netrc_is_coloured_and_ctrl_c_stops_all_of_it(tmp_path):
 @posix
 def test_closing_terminal_0_stops_azurite_and_keeps_its_data(tmp_path):
     port = free_port()
-    storage = account(connection_string(port))
+    storage = open_account(connection_string(port))
     for count, number in enumerate([signal.SIGHUP, signal.SIGTERM], 1):
         terminal = spawn([sys.executable, str(AZURITE), str(port), str(tmp_path)], timeout=60)
         try:
@@ -86,7 +86,7 @@ def test_first_run_says_what_pip_says_and_no_more(clone):
     venv.create(clone / "venv", symlinks=os.name != "nt")  # it takes our pip: its own takes 3 s
     python = clone / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     changes = {"PIP_USER": "1", "PIP_NO_INDEX": "1", "PYTHONPATH": sysconfig.get_path("purelib")}
-    result = finish([str(python), str(clone / "tests/demo.py")], {**os.environ, **changes})
+    result = run_to_end([str(python), str(clone / "tests/demo.py")], {**os.environ, **changes})
     assert result.returncode == 1
     assert result.out.startswith(f"First run: setting up {clone / 'venv'} (")
     *_, reason, last = result.err.splitlines()

@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from support.orders import REPLY_QUEUE, arrived, give, numbers, order, wait_done
-from support.proxy import error, spoil
-from support.queues import depth, queues, send, take, wait_until
-from support.scripts import SHORT
-from support.terminals import printed
+from suite.helpers.copies import SHORT
+from suite.helpers.orders import REPLY_QUEUE, arrived, give, numbers, order, wait_done
+from suite.helpers.proxy import error, spoil
+from suite.helpers.terminals import printed
+from support.queues import depth, queue_names, send, take, wait_until
 from support.topology import QUEUES
 
 COUNT = 3  # good orders
@@ -88,4 +88,4 @@ def test_one_shot_gets_through_one_fault(start, run, storage, behind, script, ki
     assert (result.returncode, result.err, len(intercept.hits)) == (0, "", 1)
     if script == "pipe_producer.py":
         assert len(take(storage, target)) == (2 if kind == "send" else 1)
-    assert not any(name.startswith("reply-") for name in queues(storage))
+    assert not any(name.startswith("reply-") for name in queue_names(storage))

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from support.orders import OUTPUTS, give, order, wait_done
-from support.queues import depth, queue_of, send, take, wait_until
-from support.scripts import SHORT
-from support.terminals import printed
+from suite.helpers.copies import SHORT
+from suite.helpers.orders import OUTPUTS, give, order, wait_done
+from suite.helpers.terminals import printed
+from support.queues import depth, ensure_queue, send, take, wait_until
 from support.topology import POLLERS, QUEUES
 
 WITH_POISON = [script for script in POLLERS if script != "final_consumer.py"]
@@ -33,7 +33,7 @@ def test_valid_order_goes_on_byte_for_byte_and_never_expires(start, storage):
     text = '{"b": 2,\r\n  "amount" : 1.50, "amount": 2.0, "raw": "\\u5c71 <&>\U0001f375" }  '
     send(storage, "queue-validate", text)
     start("filter_validate.py")
-    (message,) = wait_until(lambda: queue_of(storage, "queue-enrich").peek_messages())
+    (message,) = wait_until(lambda: ensure_queue(storage, "queue-enrich").peek_messages())
     assert message.content == text
     assert message.expires_on.year == 9999
     wait_done(storage, "filter_validate.py")
@@ -56,7 +56,7 @@ def test_enrich_adds_the_time_and_leaves_the_rest(start, storage):
     before = datetime.datetime.now(datetime.timezone.utc)
     send(storage, "queue-enrich", json.dumps(sent))
     start("filter_enrich.py")
-    (message,) = wait_until(lambda: queue_of(storage, "queue-finalize").peek_messages())
+    (message,) = wait_until(lambda: ensure_queue(storage, "queue-finalize").peek_messages())
     result = json.loads(message.content)
     processed_at = datetime.datetime.fromisoformat(result.pop("processed_at"))
     assert list(result.items()) == list(sent.items())
@@ -81,7 +81,7 @@ def test_bad_message_goes_to_the_poison_queue_at_once_with_a_reason(start, stora
     for reason in BAD.values():
         terminal.expect_exact(f"Bad message moved to '{source}-poison': ")
         terminal.expect(f"^[^\\n]*{reason}[^\\n]*\\n")
-    poison = queue_of(storage, f"{source}-poison")
+    poison = ensure_queue(storage, f"{source}-poison")
     assert {message.expires_on.year for message in poison.peek_messages(32)} == {9999}
     assert take(storage, f"{source}-poison", len(BAD)) == list(BAD)
     assert len(take(storage, OUTPUTS[script])) == 1
@@ -91,7 +91,7 @@ def test_bad_message_goes_to_the_poison_queue_at_once_with_a_reason(start, stora
 @pytest.mark.parametrize("script", WITH_POISON)
 def test_message_is_worked_on_five_times_and_poison_at_the_sixth(start, storage, script):
     source = QUEUES[script][0]
-    queue = queue_of(storage, source)
+    queue = ensure_queue(storage, source)
     for deliveries, name in [(1, "sixth"), (4, "fifth")]:  # the former gets the latter's, too
         give(storage, script, order(name))
         for _ in range(deliveries):

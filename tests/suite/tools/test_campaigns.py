@@ -2,8 +2,8 @@
 
 import pytest
 
-from support.scripts import SHORT, edited
-from support.tools import run_tool
+from suite.helpers.copies import SHORT, edited
+from suite.helpers.runs import run_tool
 from support.topology import POLLERS
 
 

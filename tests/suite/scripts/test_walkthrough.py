@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from support.orders import wait_done
-from support.queues import queues
-from support.terminals import printed
+from suite.helpers.orders import wait_done
+from suite.helpers.terminals import printed
+from support.queues import queue_names
 from support.topology import ARRIVED, POLLERS, READY
 
 PIPELINE = POLLERS[:3]
@@ -87,7 +87,7 @@ def test_request_and_reply_print_the_handouts_lines(start, run, storage):
         f"[Replier] Request received: {json.dumps(request)}",
         f"[Replier] Sent reply to '{name}': {json.dumps(reply)}",
     ]
-    assert name not in queues(storage)
+    assert name not in queue_names(storage)
 
 
 def test_requestor_before_replier_with_a_payload_in_japanese(start, storage):

@@ -19,7 +19,8 @@ import pytest
 from markdown_it import MarkdownIt
 from mdit_py_plugins.anchors import anchors_plugin
 
-from support import emulator, scripts
+from suite.helpers import copies
+from support import emulator
 from support.topology import PROJECT, SCRIPTS, TIMEOUT
 
 SCRIPT = "|".join(map(re.escape, SCRIPTS))
@@ -54,8 +55,8 @@ def folder(clone):
     """A copy of the project, set up; its emulator has a free port, and its data in the copy."""
     port = "10001", str(emulator.free_port())
     data = 'Path(sys.prefix, "azurite", "data")', f'Path("{clone}", "data")'
-    scripts.edited("tests/azurite.py", clone, *port, *data)
-    scripts.edited(".env.example", clone, *port)
+    copies.edited("tests/azurite.py", clone, *port, *data)
+    copies.edited(".env.example", clone, *port)
     (clone / ".env").write_bytes((clone / ".env.example").read_bytes())
     return clone
 
@@ -103,7 +104,7 @@ def do(block, folder, terminals):
     """Do what a block says."""
     what, name = block.info.split()
     if what == "diff":
-        scripts.edited(name, folder, *scripts.hunks(block.content))
+        copies.edited(name, folder, *copies.hunks(block.content))
     elif what == "python":
         (folder / name).write_text(block.content, encoding="utf-8")
     elif what == "text":

@@ -6,11 +6,11 @@ import re
 import pytest
 from azure.storage.queue import generate_account_sas
 
-from support.queues import queues
-from support.topology import NAME, POLLERS, PROJECT, SCRIPTS
+from support.queues import queue_names
+from support.topology import POLLERS, PROJECT, SCRIPTS, SETTING
 
 KEY = base64.b64encode(b"\x80" * 64).decode()  # as long as a real one
-LINE = f"{NAME} is not set, or wrong. See .env.example.\n"
+LINE = f"{SETTING} is not set, or wrong. See .env.example.\n"
 WRONG = {
     "unset": None,
     "curly quotes": "\u201cAccountName=x;AccountKey=QUFB\u201d",
@@ -29,7 +29,7 @@ def folder(altered):
 
 @pytest.mark.parametrize("kind", WRONG)
 def test_wrong_setting_is_one_line_and_exit_code_1(run, folder, kind):
-    result = run("pipe_producer.py", folder=folder, **{NAME: WRONG[kind]})
+    result = run("pipe_producer.py", folder=folder, **{SETTING: WRONG[kind]})
     assert (result.returncode, result.out, result.err) == (1, "", LINE)
 
 
@@ -42,9 +42,9 @@ def test_wrong_setting_is_one_line_and_exit_code_1(run, folder, kind):
     ],
 )
 def test_env_file_beside_the_script_counts(run, storage, folder, encoding, shell, error):
-    (folder / ".env").write_text(f'{NAME}="{storage.connection}"\n', encoding=encoding)
-    assert run("pipe_producer.py", folder=folder, **{NAME: shell}).err == error
-    assert len(queues(storage)) == (not error)
+    (folder / ".env").write_text(f'{SETTING}="{storage.connection}"\n', encoding=encoding)
+    assert run("pipe_producer.py", folder=folder, **{SETTING: shell}).err == error
+    assert len(queue_names(storage)) == (not error)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_env_file_beside_the_script_counts(run, storage, folder, encoding, shell
     ],
 )
 def test_refused_key_is_one_line_and_exit_code_1(run, storage, script, key, words):
-    result = run(script, **{NAME: storage.connection.replace(storage.key, key)})
+    result = run(script, **{SETTING: storage.connection.replace(storage.key, key)})
     assert (result.returncode, result.out) == (1, "")
     assert result.err.count("\n") == 1
     assert "Wrong key in .env? " + words in result.err
@@ -69,7 +69,7 @@ def test_refused_key_is_one_line_and_exit_code_1(run, storage, script, key, word
     ],
 )
 def test_storage_that_cannot_be_reached_is_said_without_the_key(run, connection, words):
-    result = run("pipe_producer.py", **{NAME: connection})
+    result = run("pipe_producer.py", **{SETTING: connection})
     assert result.returncode == 1
     assert words in result.err
     assert KEY not in result.err
@@ -81,9 +81,9 @@ def test_readmes_sas_is_enough_for_both_patterns(start, run, storage, azurite):
     name = storage.service.account_name
     signature = generate_account_sas(name, storage.key, *rights, "2100-01-01T00:00Z")
     endpoint = f"QueueEndpoint=http://127.0.0.1:{azurite}/{name};"
-    sas = {NAME: f"{endpoint}SharedAccessSignature={signature}"}
+    sas = {SETTING: f"{endpoint}SharedAccessSignature={signature}"}
     terminals = {script: start(script, **sas) for script in POLLERS}
     assert run("pipe_producer.py", **sas).returncode == 0
     terminals["final_consumer.py"].expect_exact("ORD-123")
     assert run("requestor.py", **sas).returncode == 0
-    assert not [name for name in queues(storage) if name.startswith("reply-")]
+    assert not [name for name in queue_names(storage) if name.startswith("reply-")]

@@ -33,7 +33,7 @@ def spoil(spoiled, times, fault):
 
 
 @contextlib.contextmanager
-def proxy(port, intercept):
+def running_proxy(port, intercept):
     """Yield the port of a proxy before this port.
 
     intercept(call, forward) returns the response to a call, (status, headers, content), or None to

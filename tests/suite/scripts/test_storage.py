@@ -5,13 +5,13 @@ import time
 
 import pytest
 
+from suite.helpers.copies import SHORT
+from suite.helpers.orders import arrived, give, numbers, order, wait_done
+from suite.helpers.proxy import error
+from suite.helpers.terminals import printed
 from support import emulator
-from support.orders import arrived, give, numbers, order, wait_done
-from support.proxy import error
-from support.queues import depth, queues, send, take, wait_until
-from support.scripts import SHORT
-from support.terminals import printed
-from support.topology import NAME, ONE_SHOTS, POLLERS, QUEUES, READY, TIMEOUT
+from support.queues import depth, queue_names, send, take, wait_until
+from support.topology import ONE_SHOTS, POLLERS, QUEUES, READY, SETTING, TIMEOUT
 
 REFUSED = "Failed to establish a new connection"
 
@@ -19,7 +19,7 @@ REFUSED = "Failed to establish a new connection"
 @pytest.mark.parametrize("script", ["filter_validate.py", *ONE_SHOTS])
 def test_storage_that_refuses_is_said_within_5_s(start, script):
     began = time.monotonic()
-    terminal = start(script, **{NAME: emulator.connection_string(emulator.free_port())})
+    terminal = start(script, **{SETTING: emulator.connection_string(emulator.free_port())})
     terminal.expect_exact("Storage error: ")
     terminal.expect_exact(REFUSED)
     assert time.monotonic() - began < 5
@@ -32,27 +32,27 @@ def test_storage_that_is_silent_is_said_within_15_s(start):
     with socket.create_server(("127.0.0.1", 0), backlog=50) as server:
         began = time.monotonic()
         connection = emulator.connection_string(server.getsockname()[1])
-        start("filter_validate.py", **{NAME: connection}).expect_exact("Read timed out")
+        start("filter_validate.py", **{SETTING: connection}).expect_exact("Read timed out")
         assert time.monotonic() - began < 15
 
 
 def test_pollers_go_on_by_themselves_when_storage_is_back(start, run, tmp_path):
-    process, port = emulator.start(tmp_path)
+    process, port = emulator.start_azurite(tmp_path)
     try:
-        changes = {NAME: emulator.connection_string(port)}
+        changes = {SETTING: emulator.connection_string(port)}
         terminals = {script: start(script, **changes) for script in POLLERS}
         for script, terminal in terminals.items():
             terminal.expect_exact(READY[script])
-        emulator.stop(process)
+        emulator.stop_azurite(process)
         for terminal in terminals.values():
             terminal.expect_exact(REFUSED, timeout=5)
-        process, _ = emulator.start(tmp_path, port)
+        process, _ = emulator.start_azurite(tmp_path, port)
         for script, terminal in terminals.items():
             terminal.expect_exact(READY[script], timeout=5)
         run("pipe_producer.py", **changes)
         terminals["final_consumer.py"].expect_exact("ORD-123")
     finally:
-        emulator.stop(process)
+        emulator.stop_azurite(process)
 
 
 def test_requestor_says_first_what_went_wrong_then_deletes_its_queue(run, storage, behind):
@@ -64,14 +64,14 @@ def test_requestor_says_first_what_went_wrong_then_deletes_its_queue(run, storag
     reason, deleting = result.out.splitlines()[-2:]
     assert reason.startswith("[Requestor] Storage error: ")
     assert deleting == "[Requestor] Deleting reply queue."
-    assert queues(storage) == ["request-queue"]
+    assert queue_names(storage) == ["request-queue"]
 
 
 @pytest.mark.parametrize("script", [script for script in POLLERS if script != "filter_enrich.py"])
 def test_input_queue_that_vanishes_is_made_again(start, storage, script):
     terminal = start(script)
     terminal.expect_exact(READY[script])
-    for name in queues(storage):
+    for name in queue_names(storage):
         storage.service.delete_queue(name)
     terminal.expect_exact("Storage error: The specified queue does not exist.")
     terminal.expect_exact(READY[script])

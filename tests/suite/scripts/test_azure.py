@@ -9,8 +9,8 @@ import uuid
 
 import pytest
 
-from support.queues import account
-from support.topology import NAME, POLLERS, PROJECT, READY, SCRIPTS
+from support.queues import open_account
+from support.topology import POLLERS, PROJECT, READY, SCRIPTS, SETTING
 
 VARIABLE = "TEST_STORAGE_CONNECTION_STRING"
 
@@ -25,8 +25,8 @@ def azure(tmp_path):
         text = (PROJECT / script).read_text(encoding="utf-8")
         text = re.sub('^([A-Z]+_QUEUE = ")(?!reply)', rf"\g<1>{prefix}", text, flags=re.M)
         (tmp_path / script).write_text(text, encoding="utf-8")
-    yield {"folder": tmp_path, NAME: os.environ[VARIABLE]}
-    service = account(os.environ[VARIABLE]).service
+    yield {"folder": tmp_path, SETTING: os.environ[VARIABLE]}
+    service = open_account(os.environ[VARIABLE]).service
     for queue in service.list_queues(name_starts_with=prefix):
         service.delete_queue(queue)
 

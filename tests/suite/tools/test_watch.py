@@ -7,9 +7,9 @@ import re
 import pexpect
 import pytest
 
-from support import emulator, scripts
+from support import emulator, processes
 from support.queues import send, wait_until
-from support.topology import NAME, TIMEOUT
+from support.topology import SETTING, TIMEOUT
 
 WATCH = os.path.join("tests", "watch.py")
 
@@ -45,9 +45,9 @@ def test_what_is_on_the_board_and_what_is_left_out(run, storage, clone, behind):
         calls.append(call)
         return forward()
 
-    setting = f'{NAME}="{behind(intercept)[NAME]}"\n'
+    setting = f'{SETTING}="{behind(intercept)[SETTING]}"\n'
     (clone / ".env").write_text(setting, encoding="utf-8-sig")  # as Windows' editors may
-    shown = run(WATCH, "--once", folder=clone, **{NAME: None}).out
+    shown = run(WATCH, "--once", folder=clone, **{SETTING: None}).out
     rows = [
         row("queue-validate", "-", "-", "-", "-", "-", "not there"),
         row("queue-enrich", 32, 32, 0, "[0-9]+ s"),
@@ -65,22 +65,22 @@ def test_what_is_on_the_board_and_what_is_left_out(run, storage, clone, behind):
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
 def test_storage_goes_away_and_comes_back_and_ctrl_c_leaves_the_terminal_as_it_was(tmp_path):
-    process, port = emulator.start(tmp_path)
-    variables = {**scripts.variables(emulator.connection_string(port)), "TERM": "xterm"}
-    (python, *arguments), log = scripts.command(WATCH), io.StringIO()
+    process, port = emulator.start_azurite(tmp_path)
+    variables = {**processes.variables(emulator.connection_string(port)), "TERM": "xterm"}
+    (python, *arguments), log = processes.command_line(WATCH), io.StringIO()
     options = {"env": variables, "encoding": "utf-8", "timeout": TIMEOUT, "logfile": log}
     try:
         with pexpect.spawn(python, arguments, **options) as board:
             board.expect("\nrequest-queue")
-            emulator.stop(process)
+            emulator.stop_azurite(process)
             board.expect("\x1b\\[2mrequest-queue")  # dimmed
             board.expect(r"No figures since \d\d:\d\d:\d\d: .*refused")
-            process, _ = emulator.start(tmp_path, port)
+            process, _ = emulator.start_azurite(tmp_path, port)
             board.expect("\nrequest-queue")
             board.sendintr()
             board.expect(pexpect.EOF)
     finally:
-        emulator.stop(process)
+        emulator.stop_azurite(process)
     assert "Traceback" not in log.getvalue()
     codes = re.findall(r"\x1b\[(\?25[lh]|\d*m)", log.getvalue())
     assert (codes[0], codes[-2:]) == ("?25l", ["0m", "?25h"])  # cursor off; plain text, cursor on
@@ -94,6 +94,6 @@ def test_what_cannot_work_gives_one_line(run, storage, setting):
         "no host": f"AccountName={storage.key * 2};AccountKey=name",
         "away": "AccountName=x;AccountKey=QUFB;QueueEndpoint=http://127.0.0.1:9/x",
     }.get(setting, setting)
-    result = run(WATCH, "--once", **{NAME: connection})
+    result = run(WATCH, "--once", **{SETTING: connection})
     assert (result.returncode, result.out, len(result.err.splitlines())) == (1, "", 1)
     assert ("Wrong key in .env?" in result.err) == (setting == "wrong key")
