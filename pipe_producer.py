@@ -2,12 +2,12 @@
 
 [pipe_producer.py] -> queue-validate
 
-python pipe_producer.py         sends the order below
-python pipe_producer.py FILE    sends each line of the file as an order ("-": of what you type)
+python pipe_producer.py [FILE]    sends the order below, or each line of FILE ("-": what you type)
 """
 
 import json
 import os
+import re
 import sys
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, ResourceExistsError
@@ -16,6 +16,7 @@ from dotenv import load_dotenv
 
 OUTPUT_QUEUE = "queue-validate"
 ORDER = {"order_id": "ORD-123", "amount": 25000, "items": ["item-A", "item-B"]}
+REFUSED = r"[\x00-\x08\x0a-\x1f\ufffe\uffff]"  # characters that no message can hold, such as Esc
 
 
 def read(path):
@@ -41,39 +42,43 @@ def main():
         order = line.strip()
         if not order:
             continue
+        refused = re.search(REFUSED, order)
+        if refused:
+            sys.exit(f"Stopped at line {number}: a message cannot hold {ascii(refused.group())}.")
         try:
             queue_client.send_message(order, time_to_live=-1)  # -1: it never expires
         except AzureError as error:
-            sys.exit(f"Line {number} was not sent: {error}".split("\n")[0])
+            sys.exit(f"Stopped at line {number}: {error}".split("\n")[0])  # its first line
         print(f"-> Sent to '{OUTPUT_QUEUE}': {order}")
     print("Producer finished.")
 
 
 def connect():
-    """Return the client of the storage account in .env; exit if the setting is missing or wrong."""
+    """Return a client of the storage account that .env names; exit if it names none, or wrongly."""
     try:
-        load_dotenv(encoding="utf-8-sig")  # put what .env holds (UTF-8) into os.getenv()
-        setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")  # address and key
-        # Wait 4 s for an answer, then try once more, exactly 1 s later.
-        retry = LinearRetry(backoff=1, retry_total=1, random_jitter_range=0)
+        load_dotenv()  # turn the lines of the file .env into environment variables
         service = QueueServiceClient.from_connection_string(
-            setting, retry_policy=retry, connection_timeout=4, read_timeout=4
+            os.getenv("AZURE_STORAGE_CONNECTION_STRING", ""),  # the account's address and key
+            connection_timeout=4,  # wait 4 seconds at most for a connection,
+            read_timeout=4,  # and for the answer to a call; if a call fails,
+            retry_policy=LinearRetry(retry_total=1, backoff=0),  # try once more, in 0 to 3 s
         )
-        service.primary_hostname.encode("idna")  # ValueError if it breaks the rules for host names
+        service.primary_hostname.encode("idna")  # only a check: ValueError if the address is wrong
         return service
-    except ValueError:  # from any of the lines above
+    except ValueError:
         sys.exit("AZURE_STORAGE_CONNECTION_STRING is not set, or wrong. See .env.example.")
 
 
-if __name__ == "__main__":
-    # In a pipe, too, show each line at once, and what the pipe has no character for as \uXXXX.
-    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+if __name__ == "__main__":  # if this file is started, not imported
+    if hasattr(sys.stdout, "reconfigure"):  # the output of IDLE and Jupyter has no such method
+        # Show each line at once, and a character that the window or file cannot hold as \uXXXX.
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         main()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # Ctrl+C
         print("Producer stopped.")
-        sys.exit(130)
-    except ClientAuthenticationError as error:
+        sys.exit(130)  # the usual exit code after Ctrl+C
+    except ClientAuthenticationError as error:  # an AzureError, too
         sys.exit(f"Wrong key in .env? {error}".split("\n")[0])
     except AzureError as error:
         sys.exit(f"Storage error: {error}".split("\n")[0])

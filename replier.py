@@ -2,8 +2,9 @@
 
 request-queue -> [python replier.py] -> reply-queue-...
 
-The queues are in Azure Storage, or in its emulator Azurite. A received message stays in its queue,
-hidden for the visibility timeout. When its work is done, it is deleted; else it appears again.
+The queues are in a storage account of Azure (Microsoft's cloud), or in Azurite, which imitates one
+on your computer. A client is the object through which a program calls the account or a queue. A
+received message is only hidden; if it is not deleted in the visibility timeout, it appears again.
 """
 
 import json
@@ -18,13 +19,12 @@ from azure.storage.queue import LinearRetry, QueueServiceClient
 from dotenv import load_dotenv
 
 REQUEST_QUEUE = "request-queue"
-REPLY_QUEUE = "reply-queue-[0-9a-f-]{36}"  # what reply_to must look like, as a regular expression
+REPLY_QUEUE_PATTERN = "reply-queue-[0-9a-f-]{36}"  # a regular expression: 36 of 0-9, a-f, -
 POISON_QUEUE = "request-queue-poison"  # for messages that cannot be processed
-MAX_DEQUEUE_COUNT = 5  # a message that was received more often goes to the poison queue
-VISIBILITY_TIMEOUT = 30  # seconds that a received message is hidden
-BATCH_SIZE = 32  # messages a call (a page), at most 32; all must be done in VISIBILITY_TIMEOUT
-MIN_WAIT = 0.05  # seconds until the next look into an empty queue; doubles from look to look
-MAX_WAIT = 0.5  # seconds, where the doubling ends
+MAX_DEQUEUE_COUNT = 5  # a message received more often than that goes to the poison queue
+BATCH_SIZE = 8  # messages that one call receives (at most 32); for slow work, set 1
+VISIBILITY_TIMEOUT = 30  # seconds that these are hidden: the time for the work on all of them
+POLL_INTERVAL = 0.5  # seconds until the next look into an empty queue
 
 
 def work(payload):
@@ -32,11 +32,9 @@ def work(payload):
     return str(payload).upper()
 
 
-def parse(msg):
-    """Return the JSON object in a message as a dict; raise ValueError if it cannot be used."""
-    if msg.dequeue_count > MAX_DEQUEUE_COUNT:
-        raise ValueError(f"received {msg.dequeue_count} times")
-    data = json.loads(msg.content)  # ValueError if it is not JSON
+def parse(text):
+    """Return the text, a JSON object, as a dict; raise ValueError if it is anything else."""
+    data = json.loads(text)  # ValueError if it is not JSON
     if not isinstance(data, dict):
         raise ValueError("not a JSON object")
     return data
@@ -48,21 +46,24 @@ def make_reply(req_data):
     try:
         res_data = {"result": work(req_data["payload"]), "correlation_id": correlation_id}
         reply = json.dumps(res_data, ensure_ascii=False)  # Japanese stays readable
-        if len(reply.encode("utf-8")) > 65536:  # bytes, the most that a message holds
+        if len(reply.encode("utf-8")) > 65536:  # bytes: more does not fit into a message
             raise ValueError("the result does not fit into a message")
         return reply
-    except Exception as error:  # the requestor must not wait in vain
-        traceback.print_exc(file=sys.stdout)
-        return json.dumps({"error": repr(error), "correlation_id": correlation_id})
+    except Exception as error:  # answer this, too: the requestor must not wait in vain
+        traceback.print_exc(file=sys.stdout)  # the error, in order with the other lines
+        res_data = {"error": repr(error), "correlation_id": correlation_id}
+        return json.dumps(res_data, ensure_ascii=False)
 
 
 def handle(msg, service, poison_client):
     """Process a message; main() deletes it from the request queue afterwards."""
     print(f"[Replier] Request received: {msg.content}")
     try:
-        req_data = parse(msg)
-        reply_to = str(req_data.get("reply_to"))
-        if not re.fullmatch(REPLY_QUEUE, reply_to):
+        if msg.dequeue_count > MAX_DEQUEUE_COUNT:
+            raise ValueError(f"received {msg.dequeue_count} times")
+        req_data = parse(msg.content)
+        reply_to = str(req_data.get("reply_to"))  # "None" if the request names no queue
+        if not re.fullmatch(REPLY_QUEUE_PATTERN, reply_to):  # no request may name another queue
             raise ValueError("reply_to is not a reply queue")
     except ValueError as error:
         poison_client.send_message(msg.content, time_to_live=-1)  # -1: it never expires
@@ -74,68 +75,67 @@ def handle(msg, service, poison_client):
 
 
 def main():
-    """Process messages; raise AzureError when storage cannot be used."""
+    """Process messages. An AzureError that it does not catch ends it; see the end of this file."""
     service = connect()
     request_client = service.get_queue_client(REQUEST_QUEUE)
     poison_client = service.get_queue_client(POISON_QUEUE)
     create(request_client, poison_client)
     print("[Replier] Waiting for requests...")
-    wait = MIN_WAIT
     while True:
-        for msg in request_client.receive_messages(  # call by call, until the queue is empty
+        # This asks for batch after batch, until the queue is empty.
+        for msg in request_client.receive_messages(
             messages_per_page=BATCH_SIZE, visibility_timeout=VISIBILITY_TIMEOUT
         ):
-            wait = MIN_WAIT
             try:
                 handle(msg, service, poison_client)
-                request_client.delete_message(msg)  # last, so that a crash loses nothing
+                request_client.delete_message(msg)  # last: a crash may double it, but not lose it
             except AzureError as error:  # a send or the delete failed: the message may come back
                 print(f"[Replier] Storage error: {error}".split("\n")[0])  # its first line
-                create(request_client, poison_client)  # if that fails, main() ends
-            except Exception:  # any other: a mistake in the code
-                traceback.print_exc(file=sys.stdout)
+                create(request_client, poison_client)  # in case a queue was deleted
+            except Exception:  # a mistake in this code
+                traceback.print_exc(file=sys.stdout)  # the error, in order with the other lines
                 print("[Replier] Failed. The message will come back.")
-        time.sleep(wait)
-        wait = min(2 * wait, MAX_WAIT)
+        time.sleep(POLL_INTERVAL)
 
 
 def connect():
-    """Return the client of the storage account in .env; exit if the setting is missing or wrong."""
+    """Return a client of the storage account that .env names; exit if it names none, or wrongly."""
     try:
-        load_dotenv(encoding="utf-8-sig")  # put what .env holds (UTF-8) into os.getenv()
-        setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")  # address and key
-        # Wait 4 s for an answer, then try once more, exactly 1 s later.
-        retry = LinearRetry(backoff=1, retry_total=1, random_jitter_range=0)
+        load_dotenv()  # turn the lines of the file .env into environment variables
         service = QueueServiceClient.from_connection_string(
-            setting, retry_policy=retry, connection_timeout=4, read_timeout=4
+            os.getenv("AZURE_STORAGE_CONNECTION_STRING", ""),  # the account's address and key
+            connection_timeout=4,  # wait 4 seconds at most for a connection,
+            read_timeout=4,  # and for the answer to a call; if a call fails,
+            retry_policy=LinearRetry(retry_total=1, backoff=0),  # try once more, in 0 to 3 s
         )
-        service.primary_hostname.encode("idna")  # ValueError if it breaks the rules for host names
+        service.primary_hostname.encode("idna")  # only a check: ValueError if the address is wrong
         return service
-    except ValueError:  # from any of the lines above
+    except ValueError:
         sys.exit("AZURE_STORAGE_CONNECTION_STRING is not set, or wrong. See .env.example.")
 
 
 def create(*clients):
-    """Create the queues of any number of clients, unless they are there."""
+    """Create the queues of these clients (any number), unless they are there."""
     for client in clients:
         try:
             client.create_queue()
         except ResourceExistsError as error:
-            if error.error_code != "QueueAlreadyExists":  # such as "QueueBeingDeleted"
-                raise  # it ends main()
+            if error.error_code != "QueueAlreadyExists":
+                raise  # Azure is still deleting the old queue of this name; it ends main()
 
 
-if __name__ == "__main__":
-    # In a pipe, too, show each line at once, and what the pipe has no character for as \uXXXX.
-    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+if __name__ == "__main__":  # if this file is started, not imported
+    if hasattr(sys.stdout, "reconfigure"):  # the output of IDLE and Jupyter has no such method
+        # Show each line at once, and a character that the window or file cannot hold as \uXXXX.
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         while True:
             try:
                 main()
-            except ClientAuthenticationError as error:  # an AzureError that comes again each time
+            except ClientAuthenticationError as error:  # an AzureError that waiting does not cure
                 sys.exit(f"[Replier] Wrong key in .env? {error}".split("\n")[0])
-            except AzureError as error:  # start again: all that matters is in the queues
+            except AzureError as error:  # start again: the messages are safe in the queues
                 print(f"[Replier] Storage error: {error}".split("\n")[0])
                 time.sleep(2)  # seconds
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # Ctrl+C
         print("[Replier] Stopped.")

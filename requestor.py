@@ -3,6 +3,11 @@
 [requestor.py] -> request-queue -> replier.py -> reply-queue-... -> [requestor.py]
 
 python requestor.py [PAYLOAD]
+
+The queues are in a storage account of Azure (Microsoft's cloud), or in Azurite, which imitates one
+on your computer. A client is the object through which a program calls the account or a queue.
+Each requestor makes a reply queue for itself. Still it compares the correlation ID of what comes:
+a reply can come twice, and any program that has the account's key can send to the queue.
 """
 
 import json
@@ -16,13 +21,13 @@ from azure.storage.queue import LinearRetry, QueueServiceClient
 from dotenv import load_dotenv
 
 REQUEST_QUEUE = "request-queue"
-REPLY_TIMEOUT = 50  # seconds; an older request is not delivered any more
-POLL_INTERVAL = 0.1  # seconds between looks into the reply queue
+REPLY_TIMEOUT = 50  # seconds to wait for the reply; after that, the request expires, too
+REPLY_POLL_INTERVAL = 0.1  # seconds between two looks into the reply queue
 
 
 def send_request(request_client, reply_to, payload):
     """Send a request, and return its correlation ID."""
-    correlation_id = str(uuid.uuid4())
+    correlation_id = str(uuid.uuid4())  # random, so no other request has the same one
     req_data = {"payload": payload, "reply_to": reply_to, "correlation_id": correlation_id}
     print(f"[Requestor] Sending request with Correlation ID: {correlation_id}")
     request = json.dumps(req_data, ensure_ascii=False)  # Japanese stays readable
@@ -33,28 +38,28 @@ def send_request(request_client, reply_to, payload):
 def receive_reply(reply_client, correlation_id):
     """Return the reply (a dict) with this correlation ID, or {} if none comes in time."""
     print("[Requestor] Waiting for reply...")
-    deadline = time.monotonic() + REPLY_TIMEOUT
+    deadline = time.monotonic() + REPLY_TIMEOUT  # seconds on a clock that never jumps
     while time.monotonic() < deadline:
-        for msg in reply_client.receive_messages():
+        for msg in reply_client.receive_messages():  # what is there now: it does not wait
             try:
                 res_data = json.loads(msg.content)
             except ValueError:
-                continue  # not a reply
+                continue  # not JSON, so not a reply
             if isinstance(res_data, dict) and res_data.get("correlation_id") == correlation_id:
                 return res_data
-        time.sleep(POLL_INTERVAL)
+        time.sleep(REPLY_POLL_INTERVAL)
     return {}
 
 
 def main():
-    """Send a request, print its reply, and return the exit code."""
+    """Send a request, print its reply, and return the exit code: 0 for a result, else 1."""
+    payload = " ".join(sys.argv[1:]) or "hello world"  # what was typed after requestor.py, if any
     service = connect()
     request_client = service.get_queue_client(REQUEST_QUEUE)
     reply_client = service.get_queue_client(f"reply-queue-{uuid.uuid4()}")
     create(request_client, reply_client)
     try:
         print(f"[Requestor] Created reply queue: '{reply_client.queue_name}'")
-        payload = " ".join(sys.argv[1:]) or "hello world"
         correlation_id = send_request(request_client, reply_client.queue_name, payload)
         res_data = receive_reply(reply_client, correlation_id)
         if "result" in res_data:
@@ -65,49 +70,47 @@ def main():
         else:
             print("[Requestor] Timed out waiting for a reply.")
         return 1
-    except AzureError as error:  # said before the reply queue is deleted, which can fail, too
-        print(f"[Requestor] Storage error: {error}".split("\n")[0])
-        return 1
-    finally:
+    finally:  # also after an error and Ctrl+C
         print("[Requestor] Deleting reply queue.")
         reply_client.delete_queue()
 
 
 def connect():
-    """Return the client of the storage account in .env; exit if the setting is missing or wrong."""
+    """Return a client of the storage account that .env names; exit if it names none, or wrongly."""
     try:
-        load_dotenv(encoding="utf-8-sig")  # put what .env holds (UTF-8) into os.getenv()
-        setting = os.getenv("AZURE_STORAGE_CONNECTION_STRING", "")  # address and key
-        # Wait 4 s for an answer, then try once more, exactly 1 s later.
-        retry = LinearRetry(backoff=1, retry_total=1, random_jitter_range=0)
+        load_dotenv()  # turn the lines of the file .env into environment variables
         service = QueueServiceClient.from_connection_string(
-            setting, retry_policy=retry, connection_timeout=4, read_timeout=4
+            os.getenv("AZURE_STORAGE_CONNECTION_STRING", ""),  # the account's address and key
+            connection_timeout=4,  # wait 4 seconds at most for a connection,
+            read_timeout=4,  # and for the answer to a call; if a call fails,
+            retry_policy=LinearRetry(retry_total=1, backoff=0),  # try once more, in 0 to 3 s
         )
-        service.primary_hostname.encode("idna")  # ValueError if it breaks the rules for host names
+        service.primary_hostname.encode("idna")  # only a check: ValueError if the address is wrong
         return service
-    except ValueError:  # from any of the lines above
+    except ValueError:
         sys.exit("AZURE_STORAGE_CONNECTION_STRING is not set, or wrong. See .env.example.")
 
 
 def create(*clients):
-    """Create the queues of any number of clients, unless they are there."""
+    """Create the queues of these clients (any number), unless they are there."""
     for client in clients:
         try:
             client.create_queue()
         except ResourceExistsError as error:
-            if error.error_code != "QueueAlreadyExists":  # such as "QueueBeingDeleted"
-                raise  # it ends main()
+            if error.error_code != "QueueAlreadyExists":
+                raise  # Azure is still deleting the old queue of this name; it ends main()
 
 
-if __name__ == "__main__":
-    # In a pipe, too, show each line at once, and what the pipe has no character for as \uXXXX.
-    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+if __name__ == "__main__":  # if this file is started, not imported
+    if hasattr(sys.stdout, "reconfigure"):  # the output of IDLE and Jupyter has no such method
+        # Show each line at once, and a character that the window or file cannot hold as \uXXXX.
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
-        sys.exit(main())
-    except KeyboardInterrupt:
+        sys.exit(main())  # the exit code: 0 tells who started this that it worked
+    except KeyboardInterrupt:  # Ctrl+C
         print("[Requestor] Stopped.")
-        sys.exit(130)
-    except ClientAuthenticationError as error:
+        sys.exit(130)  # the usual exit code after Ctrl+C
+    except ClientAuthenticationError as error:  # an AzureError, too
         sys.exit(f"[Requestor] Wrong key in .env? {error}".split("\n")[0])
     except AzureError as error:
-        sys.exit(f"[Requestor] Storage error: {error}".split("\n")[0])
+        sys.exit(f"[Requestor] Storage error: {error}".split("\n")[0])  # its first line

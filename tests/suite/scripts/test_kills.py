@@ -11,6 +11,7 @@ from support.queues import send, take
 from support.topology import POLLERS
 
 COUNT = 5  # messages in the batch
+MAX_DEQUEUE_COUNT = 5  # as in the scripts
 # What a message needs is a send and a delete; the kill comes before or after the n-th of them.
 STEPS = {
     "before the first send": ("send", 1, False),
@@ -77,6 +78,26 @@ def test_two_copies_with_work_beyond_the_visibility_timeout_double_but_lose_noth
     assert set(found) == set(range(COUNT))
     assert len(found) > COUNT
     assert "Storage error: The specified" in "".join(map(printed, terminals))
+
+
+@pytest.mark.slow
+def test_order_that_ends_the_process_takes_at_most_7_good_ones_into_the_poison_queue(
+    start, altered, storage
+):
+    """Whatever is in its batch each time; the others arrive."""
+    ends = "    if order['order_id'] == 'ORD-bad':\n        os._exit(1)\n    if validate(order):\n"
+    changes = "    if validate(order):\n", ends, "TIMEOUT = 30", "TIMEOUT = 1"
+    folder = altered("filter_validate.py", *changes)
+    good = list(map(order, range(39)))
+    send(storage, "queue-validate", *good[:20], order("bad"), *good[20:])
+    for _ in range(MAX_DEQUEUE_COUNT):
+        assert start("filter_validate.py", folder=folder).proc.wait(timeout=60) == 1
+    start("filter_validate.py", folder=folder)
+    wait_done(storage, "filter_validate.py")
+    poison = take(storage, "queue-validate-poison")
+    assert order("bad") in poison
+    assert len(poison) <= 1 + 7
+    assert set(take(storage, "queue-enrich", 32)) | set(poison) == {*good, order("bad")}
 
 
 @pytest.mark.parametrize("script", POLLERS)

@@ -40,7 +40,7 @@ def test_valid_order_goes_on_byte_for_byte_and_never_expires(start, storage):
 
 
 def test_order_without_an_amount_above_0_is_discarded(start, storage):
-    amounts = ["0", "-1", "-0.5", '"5"', "null", "[5]", "{}", "NaN"]
+    amounts = ["0", "-1", "-0.5", '"5"', "null", "[5]", "{}", "NaN", "true"]
     orders = ['{"order_id": "X", "amount": %s}' % amount for amount in amounts]
     send(storage, "queue-validate", '{"order_id": "no amount"}', *orders, order(1))
     terminal = start("filter_validate.py")

@@ -1,7 +1,12 @@
 """The producer with a file or standard input, and with a mistake of the reader's own."""
 
+import os
+
+import pexpect
 import pytest
 
+from suite.helpers.proxy import spoil
+from support import processes
 from support.queues import depth, ensure_queue, queue_names, take
 
 LINES = ['{"amount": 1}', "not JSON", '{"name": "\u5c71\u7530\u3000\u592a\u90ce"}', "last"]
@@ -55,8 +60,47 @@ def test_line_that_is_too_large_is_named_and_those_before_are_sent(run, storage,
     (tmp_path / "orders.jsonl").write_text("first\n\n" + "x" * 65537 + "\nfourth\n")
     result = run("pipe_producer.py", tmp_path / "orders.jsonl")
     assert result.returncode == 1
-    assert result.err.startswith("Line 3 was not sent: The request body is too large")
+    assert result.err.startswith("Stopped at line 3: The request body is too large")
     assert take(storage, "queue-validate") == ["first"]
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x08", "\x0e", "\x1b", "\ufffe", "\uffff"])
+def test_character_that_no_message_can_hold_is_named_and_stops_no_filter(
+    run, start, storage, tmp_path, character
+):
+    """Azurite would take it, and then answer with 500 whoever receives."""
+    passes = '{"amount": 1, "tab":\t0, "text": "\x7f\x85\u202e\u3000\U0001f375"}'
+    (tmp_path / "orders.jsonl").write_bytes(f"{passes}\n{{{character}}}\n{passes}".encode())
+    result = run("pipe_producer.py", tmp_path / "orders.jsonl")
+    assert result.returncode == 1
+    assert result.err == f"Stopped at line 2: a message cannot hold {ascii(character)}.\n"
+    start("filter_validate.py")
+    assert take(storage, "queue-enrich") == [passes]
+    assert depth(storage, "queue-validate") == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal; Windows keeps the key")
+def test_arrow_key_in_a_terminal_is_said(storage):
+    command = processes.command_line("pipe_producer.py", "-")
+    options = {"env": processes.variables(storage.connection), "encoding": "utf-8"}
+    with pexpect.spawn(command[0], command[1:], **options) as terminal:
+        terminal.expect_exact("Sending order to the pipeline...")
+        terminal.send('{"amount": 1}\n\x1b[A{"amount": 2}\n')
+        terminal.expect_exact(r"Stopped at line 2: a message cannot hold '\x1b'.")
+        terminal.expect(pexpect.EOF)
+    assert take(storage, "queue-validate") == ['{"amount": 1}']
+
+
+def test_order_whose_answer_is_lost_is_not_called_unsent(run, storage, behind):
+    """Both times, for the SDK tries twice: so it may even be there twice."""
+    result = run("pipe_producer.py", **behind(spoil("send queue-validate", 2, lost)))
+    assert (result.returncode, result.err[:19]) == (1, "Stopped at line 1: ")
+    assert depth(storage, "queue-validate") == 2
+
+
+def lost(forward):
+    """Make the call, and cut the connection without an answer."""
+    forward()
 
 
 def test_set_in_order_is_shown_as_ones_own_mistake(run, altered, storage):

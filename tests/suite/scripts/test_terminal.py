@@ -6,7 +6,8 @@ import signal
 import pytest
 
 from suite.helpers.orders import order, wait_done
-from suite.helpers.terminals import interrupt
+from suite.helpers.terminals import interrupt, printed, spawn
+from support import processes
 from support.emulator import connection_string, free_port
 from support.queues import send
 from support.topology import POLLERS, QUEUES, READY, SCRIPTS, SETTING, TIMEOUT
@@ -57,6 +58,22 @@ def test_sigterm_ends_a_script_at_once(start, script):
     terminal.expect_exact(READY.get(script, "..."))
     terminal.kill(signal.SIGTERM)
     assert terminal.proc.wait(timeout=TIMEOUT) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_shell_whose_output_cannot_be_reconfigured(storage, script):
+    """As in IDLE and Jupyter."""
+    shell = (
+        "import runpy, sys\n"
+        "sys.argv.pop(0)\n"
+        "sys.stdout = type('Shell', (), {'write': sys.stdout.write, 'flush': sys.stdout.flush})()\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    python, *arguments = processes.command_line(script)
+    environment = {**processes.variables(storage.connection), "PYTHONUNBUFFERED": "1"}
+    terminal = spawn([python, "-c", shell, *arguments], environment)
+    terminal.expect_exact(READY.get(script, "..."))
+    assert "Traceback" not in printed(terminal)
 
 
 def test_final_consumer_prints_whatever_it_gets_in_any_pipe(start, storage):
