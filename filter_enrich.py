@@ -92,7 +92,7 @@ def connect():
             read_timeout=4,  # and for the answer to a call; if a call fails,
             retry_policy=LinearRetry(retry_total=1, backoff=0),  # try once more, in 0 to 3 s
         )
-        service.primary_hostname.encode("idna")  # only a check: ValueError if the address is wrong
+        service.primary_hostname.encode("idna")  # checks the address: ValueError if it is malformed
         return service
     except ValueError:
         sys.exit("AZURE_STORAGE_CONNECTION_STRING is not set, or wrong. See .env.example.")
@@ -104,8 +104,8 @@ def create(*clients):
         try:
             client.create_queue()
         except ResourceExistsError as error:
-            if error.error_code != "QueueAlreadyExists":
-                raise  # Azure is still deleting the old queue of this name; it ends main()
+            if error.error_code == "QueueBeingDeleted":
+                raise  # the old queue of this name: Azure takes a while; this ends main()
 
 
 if __name__ == "__main__":  # if this file is started, not imported

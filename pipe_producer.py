@@ -42,9 +42,9 @@ def main():
         order = line.strip()
         if not order:
             continue
-        refused = re.search(REFUSED, order)
-        if refused:
-            sys.exit(f"Stopped at line {number}: a message cannot hold {ascii(refused.group())}.")
+        found = re.search(REFUSED, order)
+        if found:
+            sys.exit(f"Stopped at line {number}: a message cannot hold {ascii(found.group())}.")
         try:
             queue_client.send_message(order, time_to_live=-1)  # -1: it never expires
         except AzureError as error:
@@ -63,7 +63,7 @@ def connect():
             read_timeout=4,  # and for the answer to a call; if a call fails,
             retry_policy=LinearRetry(retry_total=1, backoff=0),  # try once more, in 0 to 3 s
         )
-        service.primary_hostname.encode("idna")  # only a check: ValueError if the address is wrong
+        service.primary_hostname.encode("idna")  # checks the address: ValueError if it is malformed
         return service
     except ValueError:
         sys.exit("AZURE_STORAGE_CONNECTION_STRING is not set, or wrong. See .env.example.")

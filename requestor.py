@@ -69,10 +69,12 @@ def main():
             print(f"[Requestor] Error reply received: {res_data['error']}")
         else:
             print("[Requestor] Timed out waiting for a reply.")
-        return 1
-    finally:  # also after an error and Ctrl+C
+    except AzureError as error:  # say it now: the call below may have to wait for storage, too
+        print(f"[Requestor] Storage error: {error}".split("\n")[0])  # its first line
+    finally:  # also after Ctrl+C
         print("[Requestor] Deleting reply queue.")
         reply_client.delete_queue()
+    return 1
 
 
 def connect():
@@ -85,7 +87,7 @@ def connect():
             read_timeout=4,  # and for the answer to a call; if a call fails,
             retry_policy=LinearRetry(retry_total=1, backoff=0),  # try once more, in 0 to 3 s
         )
-        service.primary_hostname.encode("idna")  # only a check: ValueError if the address is wrong
+        service.primary_hostname.encode("idna")  # checks the address: ValueError if it is malformed
         return service
     except ValueError:
         sys.exit("AZURE_STORAGE_CONNECTION_STRING is not set, or wrong. See .env.example.")
@@ -97,8 +99,8 @@ def create(*clients):
         try:
             client.create_queue()
         except ResourceExistsError as error:
-            if error.error_code != "QueueAlreadyExists":
-                raise  # Azure is still deleting the old queue of this name; it ends main()
+            if error.error_code == "QueueBeingDeleted":
+                raise  # the old queue of this name: Azure takes a while; this ends main()
 
 
 if __name__ == "__main__":  # if this file is started, not imported
@@ -113,4 +115,4 @@ if __name__ == "__main__":  # if this file is started, not imported
     except ClientAuthenticationError as error:  # an AzureError, too
         sys.exit(f"[Requestor] Wrong key in .env? {error}".split("\n")[0])
     except AzureError as error:
-        sys.exit(f"[Requestor] Storage error: {error}".split("\n")[0])  # its first line
+        sys.exit(f"[Requestor] Storage error: {error}".split("\n")[0])

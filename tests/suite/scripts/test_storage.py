@@ -55,14 +55,15 @@ def test_pollers_go_on_by_themselves_when_storage_is_back(start, run, tmp_path):
         emulator.stop_azurite(process)
 
 
-def test_requestor_deletes_its_queue_and_says_what_went_wrong(run, storage, behind):
+def test_requestor_says_first_what_went_wrong_then_deletes_its_queue(run, storage, behind):
     def intercept(call, forward):
         return None if call.startswith("receive") else forward()
 
     result = run("requestor.py", **behind(intercept))
     assert result.returncode == 1
-    assert result.out.endswith("[Requestor] Deleting reply queue.\n")
-    assert result.err.startswith("[Requestor] Storage error: ")
+    reason, deleting = result.out.splitlines()[-2:]
+    assert reason.startswith("[Requestor] Storage error: ")
+    assert deleting == "[Requestor] Deleting reply queue."
     assert queue_names(storage) == ["request-queue"]
 
 
