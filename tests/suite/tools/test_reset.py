@@ -2,6 +2,7 @@
 
 import pytest
 
+from suite.helpers.proxy import PORTAL
 from support.queues import depth, ensure_queue, queue_names, send
 from support.topology import SETTING
 
@@ -63,7 +64,7 @@ def test_elsewhere_than_on_the_emulator_it_asks_first(run, storage, azurite):
 def test_what_it_cannot_use_gives_the_line_of_the_scripts(run, storage, behind, setting, line):
     connection = {
         "wrong key": storage.connection.replace("AccountKey=", "AccountKey=QUFB"),
-        "a portal's page": behind(lambda *_: (200, {}, b"<html>Log in"))[SETTING],
+        "a portal's page": behind(lambda *_: PORTAL)[SETTING],
     }.get(setting, setting)
     result = run(RESET, **{SETTING: connection})
     assert (result.returncode, result.out, result.err.count("\n")) == (1, "", 1)

@@ -9,6 +9,7 @@ import pexpect
 import pytest
 
 import watch
+from suite.helpers.proxy import PORTAL
 from support import emulator, processes
 from support.queues import ensure_queue, send, wait_until
 from support.topology import SETTING, TIMEOUT
@@ -99,7 +100,7 @@ def test_small_window_shows_what_is_not_empty_and_why_there_are_no_figures(stora
     trouble = []
 
     def intercept(call, forward):
-        return (200, {}, b"<html>Log in") if trouble else forward()
+        return PORTAL if trouble else forward()
 
     variables = {**processes.variables(behind(intercept)[SETTING]), "TERM": "xterm"}
     python, *arguments = processes.command_line(WATCH, "--interval", "0.2")
@@ -150,7 +151,7 @@ def test_what_cannot_work_gives_one_line(run, storage, behind, setting):
         "wrong key": storage.connection.replace("AccountKey=", "AccountKey=QUFB"),
         "no host": f"AccountName={storage.key * 2};AccountKey=name",
         "away": "AccountName=x;AccountKey=QUFB;QueueEndpoint=http://127.0.0.1:9/x",
-        "a portal's page": behind(lambda *_: (200, {}, b"<html>Log in"))[SETTING],
+        "a portal's page": behind(lambda *_: PORTAL)[SETTING],
     }.get(setting, setting)
     result = run(WATCH, "--once", **{SETTING: connection})
     assert (result.returncode, result.out, len(result.err.splitlines())) == (1, "", 1)
