@@ -157,7 +157,6 @@ def main():
     parser.add_argument("--once", action="store_true", help="look once")
     parser.add_argument("--interval", type=float, default=1, metavar="SECONDS", help="default: 1")
     options = parser.parse_args()
-    sys.stdout.reconfigure(errors="backslashreplace")  # Windows' own words, in a pipe
     service = queues.account_in_env().service
     terminal = sys.stdout.isatty()  # rich takes a file for one if FORCE_COLOR is set
     console = Console(highlight=False, **({} if terminal else {"width": 1000, "height": 1000}))
