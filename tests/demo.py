@@ -5,9 +5,9 @@ request, shows what every script prints, and tells what became of each order.
 """
 
 import collections
+import os
 import re
 import subprocess
-import sys
 import threading
 import time
 
@@ -18,11 +18,15 @@ ORDERS = PROJECT / "tests" / "data" / "orders.jsonl"
 TIMEOUT = 60  # seconds that a step may take
 COLORS = dict(zip(SCRIPTS, ["cyan", "yellow", "magenta", "green", "blue", "cyan"]))
 HANDOUT_ORDER = "ORD-123"
-NEXT = """
-What next: run the scripts yourself, each in a terminal of its own.
-README.md says how (in Japanese: README.ja.md).
-Terminal 0: python tests/azurite.py
-The tests:  python tests/run.py"""
+COPY, ACTIVATE = (
+    ("copy", "venv\\Scripts\\activate") if os.name == "nt" else ("cp", "source venv/bin/activate")
+)
+NEXT = f"""
+What next: run the scripts yourself, as README.md says (in Japanese: README.ja.md).
+All is installed already.
+The settings, if there are none: {COPY} .env.example .env
+In each new terminal:            {ACTIVATE}
+In terminal 0, the emulator:     python tests/azurite.py"""
 
 
 class Cast:
@@ -102,7 +106,6 @@ def reckon(texts, set_aside):
 
 def main():
     """Run the demo on an Azurite of its own; return the exit code."""
-    sys.stdout.reconfigure(errors="backslashreplace")
     print("Starting a private Azurite ...", flush=True)
     with emulator.running_azurite() as port:
         began, storage = time.monotonic(), queues.open_account(emulator.connection_string(port))

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the suppo
 from suite.helpers.orders import numbers, order
 from suite.helpers.proxy import running_proxy
 from suite.helpers.terminals import running_script
-from support import emulator, environment, queues
+from support import emulator, environment, processes, queues
 from support.topology import POLLERS, QUEUES
 
 ROUNDS = 10  # of each measurement
@@ -115,12 +115,10 @@ def idle_calls(connection, calls):
 
 def start(program):
     """Return the seconds that a program takes to start, and its memory then, in MiB."""
-    import psutil
-
     began = time.perf_counter()
     with program() as process:
         took = time.perf_counter() - began
-        return took, psutil.Process(process.pid).memory_info().rss / 2**20
+        return took, processes.memory(process.pid) / 2**20
 
 
 def report(what, unit, values, bare=None, least=0, most=float("inf")):

@@ -102,10 +102,7 @@ class Campaign:
 
     def memory(self):
         """Return the memory of the poller that takes most, in MiB."""
-        import psutil
-
-        pids = [self.processes[name].pid for name in STARTED]
-        return max(psutil.Process(pid).memory_info().rss for pid in pids) // 2**20
+        return max(processes.memory(self.processes[name].pid) for name in STARTED) // 2**20
 
     def run(self, count, kills, outages):
         """Send so many orders, run the schedule, and wait until every queue is empty.

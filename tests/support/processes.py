@@ -1,14 +1,18 @@
 """The scripts as processes, and what they print."""
 
+import atexit
+import functools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from support.environment import LOCAL
-from support.topology import PROJECT, SETTING
+from support.topology import PROJECT, SCRIPTS, SETTING
 
 
 def variables(connection):
@@ -23,16 +27,31 @@ def variables(connection):
     }
 
 
-def command_line(script, *arguments, folder=PROJECT):
-    """Return the command line of a script of the folder."""
+@functools.lru_cache(maxsize=None)
+def private_copies():
+    """Return a folder with copies of the scripts and an empty .env, removed when this process ends.
+
+    There a script does not find the user's .env, which it looks for in its folder and all above.
+    """
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for script in SCRIPTS:
+        shutil.copy(str(PROJECT / script), folder)
+    Path(folder, ".env").touch()
+    return folder
+
+
+def command_line(script, *arguments, folder=None):
+    """Return the command line of a script of the folder; without one, of its private copy, or of a tool."""
+    folder = folder or (private_copies() if script in SCRIPTS else PROJECT)
     return [sys.executable, str(Path(folder, script)), *map(str, arguments)]
 
 
-def start_script(script, *arguments, connection, folder=PROJECT, **options):
+def start_script(script, *arguments, connection, folder=None, **options):
     """Start a script for a connection string as a process; the options are those of Popen.
 
-    Unless they say otherwise, it has no input, its errors are in its output, both are UTF-8, and
-    Ctrl+C does not reach it: that is for the tool, which then stops what it started.
+    folder: as of command_line(). Unless they say otherwise, it has no input, its errors are in its output, and
+    both are UTF-8. On POSIX, Ctrl+C does not reach it: the tool hears it, and stops what it started.
     """
     defaults = {
         "stdin": subprocess.DEVNULL,
@@ -45,6 +64,15 @@ def start_script(script, *arguments, connection, folder=PROJECT, **options):
     return subprocess.Popen(
         command_line(script, *arguments, folder=folder), **{**defaults, **options}
     )
+
+
+def memory(pid):
+    """Return the bytes that a script's process takes; on Windows, the venv's starts the one that works."""
+    import psutil
+
+    process = psutil.Process(pid)
+    family = [process, *process.children(recursive=True)]
+    return sum(one.memory_info().rss for one in family)
 
 
 def order_ids(texts):

@@ -1,19 +1,50 @@
 """The queues of a storage account, seen from outside the scripts."""
 
+import os
 import re
 import time
 from types import SimpleNamespace
 
-from support.topology import POLLERS, QUEUES, TIMEOUT
+from support.topology import POLLERS, QUEUES, SETTING, TIMEOUT
+
+CALL = {"connection_timeout": 4, "read_timeout": 4, "retry_total": 0}  # seconds; of a tool's calls
 
 
-def open_account(connection):
-    """Return the account of a connection string: with .connection, .key and .service, its client."""
+def open_account(connection, **options):
+    """Return the account of a connection string: with .connection, .key and .service, its client.
+
+    The options are those of the client; ValueError if the connection string cannot be one.
+    """
     from azure.storage.queue import QueueServiceClient
 
-    service = QueueServiceClient.from_connection_string(connection)
+    service = QueueServiceClient.from_connection_string(connection, **options)
     key = getattr(service.credential, "account_key", None)
     return SimpleNamespace(connection=connection, key=key, service=service)
+
+
+def account_in_env():
+    """Return the account in .env, found as the scripts find it; RuntimeError if there is none.
+
+    A call raises AzureError also if something else answers: another server, a proxy's page.
+    """
+    from dotenv import load_dotenv
+
+    try:
+        load_dotenv(encoding="utf-8-sig")
+        storage = open_account(os.getenv(SETTING, ""), raw_response_hook=refuse_others, **CALL)
+        storage.service.primary_hostname.encode("idna")  # as the scripts do
+    except ValueError:
+        raise RuntimeError(f"{SETTING} is not set, or wrong. See .env.example.") from None
+    return storage
+
+
+def refuse_others(response):
+    """Raise AzureError for an answer (the SDK's) that no storage service gave."""
+    from azure.core.exceptions import AzureError
+
+    answer = response.http_response
+    if not any(name.lower().startswith("x-ms-") for name in answer.headers):
+        raise AzureError(f"Not a queue service, something else answers: {answer.status_code}")
 
 
 def via(port, storage):

@@ -14,6 +14,7 @@ QUEUES = {  # script: (the queue it receives from, the queue it sends to), None 
     "requestor.py": (None, "request-queue"),
 }
 SCRIPTS = list(QUEUES)
+INPUTS = [source for source, _ in QUEUES.values() if source]  # in the order of the pipeline
 READY = {  # poller: what it prints once its queues are there
     "filter_validate.py": "[Filter A: Validate] Waiting for messages...",
     "filter_enrich.py": "[Filter B: Enrich] Waiting for messages...",

@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 OPERATIONS = {"PUT": "create", "GET": "receive", "POST": "send", "DELETE": "delete"}
 OWN_HEADERS = ("connection", "content-length", "date", "server", "transfer-encoding")
+PORTAL = 200, {"Content-Type": "text/html"}, b"<html><p>Log in"  # the response of no storage
 ERROR = '<?xml version="1.0"?><Error><Code>{0}</Code><Message>{0}</Message></Error>'
 
 

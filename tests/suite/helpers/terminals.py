@@ -5,7 +5,7 @@ import io
 import signal
 
 from support import processes
-from support.topology import PROJECT, TIMEOUT
+from support.topology import TIMEOUT
 
 
 def spawn(command, variables=None, timeout=TIMEOUT):
@@ -23,8 +23,11 @@ def spawn(command, variables=None, timeout=TIMEOUT):
 
 
 @contextlib.contextmanager
-def running_script(script, connection, until, folder=PROJECT):
-    """Yield a script's process, to expect lines of, once it has printed until; kill it at the end."""
+def running_script(script, connection, until, folder=None):
+    """Yield a script's process, to expect lines of, once it has printed until; kill it at the end.
+
+    folder: as of processes.command_line().
+    """
     variables = processes.variables(connection)
     process = spawn(processes.command_line(script, folder=folder), variables, timeout=300)
     try:

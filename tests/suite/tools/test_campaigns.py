@@ -9,6 +9,7 @@ from support.topology import POLLERS
 
 def run(tool, clone, *arguments):
     """Run a tool while Filter B loses ORD-2, and puts ORD-3 aside; return its table."""
+    (clone / ".env").write_text("A user's own, in UTF-16", encoding="utf-16")  # nobody may read it
     for script in POLLERS:
         edited(script, clone, *SHORT)
     work = "                handle(msg, output_client, poison_client)\n"

@@ -1,5 +1,6 @@
 """The live board: what it shows of the queues, in a terminal and in a pipe."""
 
+import datetime
 import io
 import os
 import re
@@ -7,8 +8,10 @@ import re
 import pexpect
 import pytest
 
+import watch
+from suite.helpers.proxy import PORTAL
 from support import emulator, processes
-from support.queues import send, wait_until
+from support.queues import ensure_queue, send, wait_until
 from support.topology import SETTING, TIMEOUT
 
 WATCH = os.path.join("tests", "watch.py")
@@ -49,18 +52,73 @@ def test_what_is_on_the_board_and_what_is_left_out(run, storage, clone, behind):
     (clone / ".env").write_text(setting, encoding="utf-8-sig")  # as Windows' editors may
     shown = run(WATCH, "--once", folder=clone, **{SETTING: None}).out
     rows = [
-        row("queue-validate", "-", "-", "-", "-", "-", "not there"),
-        row("queue-enrich", 32, 32, 0, "[0-9]+ s"),
-        row("queue-finalize", 33, r"32\+", r"\?", "[0-9]+ s"),
-        row("request-queue", "-", "-", "-", "-", "-", "not there"),
-        row(r"reply-queue-000000\.\.\.", 1, 1, 0, "[0-9]+ s"),
-        *[row(r"reply-queue-000000\.\.\.", 0, 0, 0, "-")] * 2,
+        row("queue-validate", "-", "-", "-", "-", "-", "-", "not there"),
+        row("queue-enrich", 32, 32, 0, 0, "[0-9]+ s"),
+        row("queue-finalize", 33, r"32\+", r"\?", 0, "[0-9]+ s"),
+        row("request-queue", "-", "-", "-", "-", "-", "-", "not there"),
+        row(r"reply-queue-000000\.\.\.", 1, 1, 0, 0, "[0-9]+ s"),
+        *[row(r"reply-queue-000000\.\.\.", 0, 0, 0, "-", "-")] * 2,
         "197 more reply queues ",
-        row("queue-enrich-poison", 1, 1, 0, "[0-9]+ s"),
+        row("queue-enrich-poison", 1, 1, 0, 0, "[0-9]+ s"),
     ]
     assert re.fullmatch(".*\n".join(["queue ", *rows, "[0-9:]+"]) + "\n", shown), shown
     assert len(calls) == 14  # the list, 9 counts, and a look into 4 that are not empty
     assert "contents" not in shown
+
+
+def test_dequeue_count_climbs_each_time_a_message_comes_back(start, storage):
+    """As it does while a bug in a filter makes its work fail, until the sixth time."""
+    send(storage, "queue-validate", "comes back")
+    queue = ensure_queue(storage, "queue-validate")
+    board = start(WATCH, "--interval", "0.2")
+    board.expect(row("queue-validate", 1, 1, 0, 0, r"\d+ s"))
+    for count in range(1, 6):
+        next(queue.receive_messages(visibility_timeout=2))
+        board.expect(row("queue-validate", 1, 0, 1, "-", "-"))
+        board.expect(row("queue-validate", 1, 1, 0, count, r"\d+ s"))
+    send(storage, "queue-validate", "another")
+    board.expect(row("queue-validate", 2, 2, 0, 5, r"\d+ s"))
+
+
+def test_nothing_moves_the_cursor_of_a_file(start):
+    board = start(WATCH, "--interval", "0.2", FORCE_COLOR="1")
+    for _ in range(3):
+        board.expect("request-queue ")
+    assert re.findall("\x1b\\[[^m]*[A-Zhl]", board.log.getvalue()) == []
+
+
+def test_age_is_rounded_down():
+    ages = {-5: "0 s", 59.7: "59 s", 60: "1 min", 3599: "59 min", 86399: "23 h", 9e5: "10 d"}
+    for seconds, text in ages.items():
+        assert watch.age(watch.now() - datetime.timedelta(seconds=seconds)) == text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_small_window_shows_what_is_not_empty_and_why_there_are_no_figures(storage, behind):
+    send(storage, "queue-enrich", *["waits"] * 3)
+    storage.service.create_queue("queue-finalize")
+    trouble = []
+
+    def intercept(call, forward):
+        return PORTAL if trouble else forward()
+
+    variables = {**processes.variables(behind(intercept)[SETTING]), "TERM": "xterm"}
+    python, *arguments = processes.command_line(WATCH, "--interval", "0.2")
+    for name in ("LINES", "COLUMNS"):  # readline puts pytest's own into the environment
+        variables.pop(name, None)
+    options = {"env": variables, "encoding": "utf-8", "timeout": TIMEOUT, "dimensions": (5, 40)}
+    with pexpect.spawn(python, arguments, **options) as board:
+        lines = r"queue +all waiting hidden *\nqueue-enrich +3 +3 +0 *\n"
+        board.expect(r"\d\d:\d\d:\d\d")
+        assert re.search(lines + r"\Z", plain(board.before))
+        trouble.append("a portal's page")
+        board.expect("else answers: 200")
+        assert re.search(lines + r"No figures since .*\n.*\Z", plain(board.before))
+
+
+def plain(shown):
+    """Return what a terminal showed without its codes."""
+    return re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]|\r", "", shown)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
@@ -87,12 +145,13 @@ def test_storage_goes_away_and_comes_back_and_ctrl_c_leaves_the_terminal_as_it_w
     assert board.exitstatus == 0
 
 
-@pytest.mark.parametrize("setting", ["prose", "wrong key", "no host", "away"])
-def test_what_cannot_work_gives_one_line(run, storage, setting):
+@pytest.mark.parametrize("setting", ["prose", "wrong key", "no host", "away", "a portal's page"])
+def test_what_cannot_work_gives_one_line(run, storage, behind, setting):
     connection = {
         "wrong key": storage.connection.replace("AccountKey=", "AccountKey=QUFB"),
         "no host": f"AccountName={storage.key * 2};AccountKey=name",
         "away": "AccountName=x;AccountKey=QUFB;QueueEndpoint=http://127.0.0.1:9/x",
+        "a portal's page": behind(lambda *_: PORTAL)[SETTING],
     }.get(setting, setting)
     result = run(WATCH, "--once", **{SETTING: connection})
     assert (result.returncode, result.out, len(result.err.splitlines())) == (1, "", 1)

@@ -1,0 +1,65 @@
+"""Empty the queues of the scripts, in the account in .env: python tests/reset.py
+
+What is in their queues and in their poison queues is deleted, hidden messages too; so are reply
+queues that are left. Stop the scripts first: one that is at work still sends on what it has in hand.
+On an account that is not the emulator's, it asks first.
+"""
+
+import contextlib
+import sys
+from urllib.parse import urlsplit
+
+from support import environment, queues
+from support.topology import INPUTS
+
+QUEUES = [name + end for end in ("", "-poison") for name in INPUTS]
+EMULATOR = ("127.0.0.1", "localhost")
+
+
+def reset(storage):
+    """Empty the queues, and say what was in them; exit if that is not wanted."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    there = queues.queue_names(storage)
+    replies = [name for name in there if name.startswith("reply-queue-")]
+    counts = {name: queues.depth(storage, name) for name in QUEUES if name in there}
+    if not (any(counts.values()) or replies):
+        print("All queues are empty.")
+        return
+    if urlsplit(storage.service.url).hostname not in EMULATOR:
+        ask(storage.service.account_name, sum(counts.values()), len(replies))
+    for name, count in counts.items():
+        storage.service.get_queue_client(name).clear_messages()
+        if count:
+            print(f"{name}: {count} message{'s' if count > 1 else ''} deleted")
+    for name in replies:
+        with contextlib.suppress(ResourceNotFoundError):  # its requestor was faster
+            storage.service.delete_queue(name)
+        print(f"{name}: deleted")
+
+
+def ask(account, messages, replies):
+    """Exit unless the user wants so many messages and reply queues of the account deleted."""
+    print(f"Account {account}: {messages} messages and {replies} reply queues will be deleted.")
+    try:
+        answer = input("Delete them? [y/N] ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        sys.exit("Nothing was deleted.")
+
+
+def main():
+    """Reset the account in .env; exit with a line if that fails."""
+    from azure.core.exceptions import AzureError, ClientAuthenticationError
+
+    try:
+        reset(queues.account_in_env())
+    except ClientAuthenticationError as error:
+        sys.exit(f"Wrong key in .env? {error}".split("\n")[0])
+    except AzureError as error:
+        sys.exit(f"Storage error: {error}".split("\n")[0])
+
+
+if __name__ == "__main__":
+    environment.run_tool(main)
