@@ -2,13 +2,15 @@
 
 import datetime
 import json
+import time
 import uuid
 
 import pytest
 
-from suite.helpers.orders import REPLY_QUEUE, give, numbers, order, wait_done
+from suite.helpers.orders import REPLY_QUEUE, give, numbers, order, wait_depth, wait_done
 from suite.helpers.terminals import interrupt, printed
 from support.queues import depth, ensure_queue, queue_names, send, take, wait_until
+from support.topology import TIMEOUT
 
 
 def ask(storage, **fields):
@@ -27,16 +29,16 @@ def test_reply_holds_the_result_and_the_correlation_id(start, storage):
 
 
 @pytest.mark.parametrize(
-    "work, error",
+    "work, kind, error",
     [
-        ("payload.upper()", "AttributeError("),  # of a number
-        ("{payload}", "TypeError("),
-        ("'x' * 65536", "does not fit"),
+        ("payload.upper()", "AttributeError", "AttributeError("),  # of a number
+        ("{payload}", "TypeError", "TypeError("),
+        ("'x' * 65536", "ValueError", "does not fit"),
     ],
 )
-def test_work_that_fails_is_answered_with_an_error(start, altered, storage, work, error):
+def test_work_that_fails_is_answered_with_an_error(start, altered, storage, work, kind, error):
     folder = altered("replier.py", "return str(payload).upper()", f"return {work}")
-    terminal = start("replier.py", folder=folder, traceback=True)
+    terminal = start("replier.py", folder=folder, traceback="KeyError|" + kind)
     reply = ask(storage, payload=1)
     assert error in reply["error"]
     assert reply["correlation_id"] == 1
@@ -73,6 +75,8 @@ def test_request_of_a_requestor_that_is_gone_does_not_hold_up_the_others(start, 
     terminal.expect_exact("[Replier] Storage error: The specified queue does not exist.")
     assert numbers(take(storage, REPLY_QUEUE)) == [2]
     assert gone not in queue_names(storage)
+    wait_depth(storage, "request-queue", 1)
+    assert printed(terminal).count("Sent reply") == 1
 
 
 @pytest.fixture
@@ -94,9 +98,9 @@ def reply(storage, *strangers, **fields):
 
 def assert_ends(requestor, storage, line, code):
     """Assert that the requestor prints this line, deletes its reply queue, and ends with the code."""
-    requestor.expect_exact(f"[Requestor] {line}", timeout=55)
+    requestor.expect_exact(f"[Requestor] {line}", timeout=50 + TIMEOUT)
     requestor.expect_exact("[Requestor] Deleting reply queue.")
-    assert requestor.proc.wait(timeout=10) == code
+    assert requestor.proc.wait(timeout=TIMEOUT) == code
     assert queue_names(storage) == ["request-queue"]
 
 
@@ -113,7 +117,9 @@ def test_error_reply_is_printed_and_ends_with_exit_code_1(requestor, storage):
 
 @pytest.mark.slow
 def test_no_replier_ends_after_50_s_with_exit_code_1(requestor, storage):
+    began = time.monotonic()
     assert_ends(requestor, storage, "Timed out waiting for a reply.", 1)
+    assert time.monotonic() - began > 40  # the line that it waits may have been read late
 
 
 def test_ctrl_c_deletes_the_reply_queue(requestor, storage):
