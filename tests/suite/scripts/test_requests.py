@@ -13,51 +13,20 @@ from support.queues import depth, ensure_queue, queue_names, send, take, wait_un
 from support.topology import TIMEOUT
 
 
-def ask(storage, **fields):
-    """Send a request with these fields; return the reply as a dict."""
-    give(storage, "replier.py", order(1, **fields))
-    return json.loads(take(storage, REPLY_QUEUE)[0])
-
-
-def test_reply_holds_the_result_and_the_correlation_id(start, storage):
-    start("replier.py")
-    payloads = {"Gr\u00fc\u00dfe \u5c71": "GR\u00dcSSE \u5c71", 123: "123", "": ""}
-    for payload, result in payloads.items():
-        reply = ask(storage, payload=payload, correlation_id="xyz")
-        assert reply == {"result": result, "correlation_id": "xyz"}
+def test_work_that_fails_is_answered_with_an_error(start, altered, storage):
+    folder = altered("replier.py", "return str(payload).upper()", "return payload.upper()")
+    terminal = start("replier.py", folder=folder, traceback="AttributeError")
+    give(storage, "replier.py", order(1, payload=2), order(2, payload="more"))
+    error, reply = map(json.loads, take(storage, REPLY_QUEUE, 2))
+    assert (error["error"][:15], error["correlation_id"]) == ("AttributeError(", 1)
+    assert reply == {"result": "MORE", "correlation_id": 2}
+    terminal.expect_exact("AttributeError: ")
     wait_done(storage, "replier.py")
-
-
-@pytest.mark.parametrize(
-    "work, kind, error",
-    [
-        ("payload.upper()", "AttributeError", "AttributeError("),  # of a number
-        ("{payload}", "TypeError", "TypeError("),
-        ("'x' * 65536", "ValueError", "does not fit"),
-    ],
-)
-def test_work_that_fails_is_answered_with_an_error(start, altered, storage, work, kind, error):
-    folder = altered("replier.py", "return str(payload).upper()", f"return {work}")
-    terminal = start("replier.py", folder=folder, traceback="KeyError|" + kind)
-    reply = ask(storage, payload=1)
-    assert error in reply["error"]
-    assert reply["correlation_id"] == 1
-    send(storage, "request-queue", json.dumps({"reply_to": REPLY_QUEUE}))
-    assert json.loads(take(storage, REPLY_QUEUE)[0])["error"] == "KeyError('payload')"
-    wait_done(storage, "replier.py")
-    assert "Traceback" in printed(terminal)
 
 
 def test_request_for_a_foreign_queue_is_poison(start, storage):
     ensure_queue(storage, "queue-validate")
-    names = [
-        "queue-validate",
-        None,
-        f"{REPLY_QUEUE}\n",
-        f"x-{REPLY_QUEUE}",
-        "reply-queue-/../queue-validate",
-        "reply-queue-" + "0" * 18 + "/../queue-validate",  # 36 characters after reply-queue-
-    ]
+    names = ["queue-validate", None, "reply-queue-" + "0" * 18 + "/../queue-validate"]
     requests = [order(1, reply_to=name) for name in names]
     send(storage, "request-queue", *requests)
     terminal = start("replier.py")
