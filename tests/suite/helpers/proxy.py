@@ -25,7 +25,7 @@ class Recorder:
     """An intercept() that lets all calls through but some, and knows them all.
 
     calls: the name of each, as "send queue-enrich". times: when it came (of time.monotonic()).
-    messages: how many its response held. hits: how many calls met with the fault.
+    messages: how many each received. hits: how many calls met with the fault.
     """
 
     def __init__(self, spoiled="", fault=None, first=1, times=1):
@@ -48,7 +48,8 @@ class Recorder:
                 self.hits += 1
                 return self.fault(forward)
         response = forward()
-        self.messages[-1] = response[2].count(b"<MessageId>")
+        if call.startswith("receive"):
+            self.messages[-1] = response[2].count(b"<MessageId>")
         return response
 
 

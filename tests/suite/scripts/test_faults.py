@@ -46,7 +46,7 @@ def test_fault_is_said_and_nothing_is_lost(start, altered, storage, behind, scri
     poison = ["bad"] * call.endswith("-poison")
     give(storage, script, *poison, *map(order, range(COUNT)))
     recorder = Recorder(call, FAULTS[fault], times=2)
-    logs = "ParseError|DecodeError" if fault.startswith("page") else None  # of the SDK: it cannot read it
+    logs = "ParseError|DecodeError" if fault.startswith("page") else None  # the SDK's own
     folder = altered(script, *SHORT)
     terminal = start(script, folder=folder, traceback=logs, **behind(recorder))
     terminal.expect_exact(FAILED)

@@ -138,7 +138,8 @@ def test_output_queue_that_vanishes_is_made_again_at_once(start, altered, storag
 
 
 def test_nothing_is_received_while_azure_is_deleting_a_queue(start, storage, behind):
-    deleted = Recorder("create queue-enrich", lambda forward: error(409, "QueueBeingDeleted"), 1, 99)
+    being_deleted = error(409, "QueueBeingDeleted")
+    deleted = Recorder("create queue-enrich", lambda forward: being_deleted, times=99)
     send(storage, "queue-validate", order(1))
     terminal = start("filter_validate.py", **behind(deleted))
     for _ in range(2):
