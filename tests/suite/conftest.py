@@ -4,20 +4,21 @@ import base64
 import contextlib
 import itertools
 import os
-import shutil
-from pathlib import Path
+import re
 
 import pytest
 
 from suite.helpers import copies, proxy, runs, terminals
 from support import emulator, environment, processes, queues
-from support.topology import PROJECT, SETTING
+from support.topology import SETTING
 
 # A test may begin while the last call of a killed script is still under way: it has another account.
 ACCOUNTS = {
     f"account{n}": base64.b64encode(b"secret key of account %d" % n).decode() for n in range(10)
 }
 NEXT = itertools.cycle(ACCOUNTS)
+FOLDER = "\u5c71\u7530 project" + ("\t" if os.name != "nt" else "")  # as people name theirs
+TRACEBACK = r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(.*)$"  # and its last line
 os.environ.update(environment.LOCAL)
 
 
@@ -55,58 +56,82 @@ def behind(azurite, storage):
         yield behind
 
 
+@pytest.fixture(scope="session")
+def project(tmp_path_factory):
+    """A copy of the project that no test changes; its .env is empty, for a user's own must not count."""
+    folder = copies.copy_project(tmp_path_factory.mktemp("session") / FOLDER)
+    (folder / ".env").touch()
+    return folder
+
+
 @pytest.fixture
-def start(storage):
-    """Return start(script, *arguments, folder=PROJECT, traceback=False, **changed_variables).
-
-    It starts the script as a process to expect lines of. At the end no output may hold the account's
-    key, or a traceback unless traceback is true.
-    """
-    started = []
-
-    def start(script, *arguments, folder=PROJECT, traceback=False, **changes):
-        command = processes.command_line(script, *arguments, folder=folder)
-        process = terminals.spawn(command, {**processes.variables(storage.connection), **changes})
-        started.append((process, traceback))
-        return process
-
-    yield start
-    for process, _ in started:
-        process.proc.kill()
-    for process, traceback in started:
-        text = terminals.printed(process)
-        assert traceback or "Traceback" not in text, text
-        assert storage.key not in text, text
+def clone(tmp_path):
+    """A copy of the project for this test, without a virtual environment and .env."""
+    return copies.copy_project(tmp_path / FOLDER)
 
 
 @pytest.fixture
 def altered(tmp_path):
     """Return altered(script, old, new, ...): a folder with a copy of the script, each old made new."""
+    (tmp_path / ".env").touch()
     return lambda script, *changes: copies.edited(script, tmp_path, *changes)
 
 
 @pytest.fixture
-def clone(tmp_path):
-    """A copy of the project, without its virtual environment, .env and .git."""
-    ignored = shutil.ignore_patterns("venv", ".env", ".git", "__pycache__")
-    return Path(shutil.copytree(str(PROJECT), str(tmp_path / "clone"), ignore=ignored))
+def check(storage):
+    """Return check(*(name, text, traceback)): what scripts printed is shown if the test fails.
+
+    It may hold only the first line of an error of the SDK, never the account's key, and no traceback
+    but those whose last line matches the regular expression traceback.
+    """
+
+    def check(*results):
+        for name, text, _ in results:
+            print(f"---- {name}\n{text}")
+        for name, text, traceback in results:
+            assert storage.key not in text, name
+            assert not re.search("^(RequestId|Time|ErrorCode):", text, re.MULTILINE), name
+            ends = re.findall(TRACEBACK, text.replace("\r\n", "\n"), re.MULTILINE)
+            assert len(ends) == text.count("Traceback"), name
+            assert all(traceback and re.search(traceback, end) for end in ends), (name, ends)
+
+    return check
 
 
 @pytest.fixture
-def run(storage):
-    """Return run(script, *arguments, input=None, folder=PROJECT, traceback=False, **changes).
+def start(storage, project, check):
+    """Return start(script, *arguments, folder=None, traceback=None, **changed_variables).
+
+    It starts the script of the folder (the project's own without one) as a process to expect lines
+    of. What it printed is checked at the end.
+    """
+    started = []  # (process, script, traceback)
+
+    def start(script, *arguments, folder=None, traceback=None, **changes):
+        command = processes.command_line(script, *arguments, folder=folder or project)
+        process = terminals.spawn(command, {**processes.variables(storage.connection), **changes})
+        started.append((process, script, traceback))
+        return process
+
+    yield start
+    for process, _, _ in started:
+        process.proc.kill()
+    check(*[(name, terminals.printed(process), traceback) for process, name, traceback in started])
+
+
+@pytest.fixture
+def run(storage, project, check):
+    """Return run(script, *arguments, input=None, folder=None, traceback=None, **changes).
 
     It runs the script to its end and returns what runs.run_to_end() does. changes: variables; None
-    removes one. The outputs are checked as those of start().
+    removes one. The folder and the check are those of start().
     """
 
-    def run(script, *arguments, input=None, folder=PROJECT, traceback=False, **changes):
-        command = processes.command_line(script, *arguments, folder=folder)
-        result = runs.run_to_end(
-            command, {**processes.variables(storage.connection), **changes}, input
-        )
-        assert traceback or "Traceback" not in result.out + result.err, result.err
-        assert storage.key not in result.out + result.err
+    def run(script, *arguments, input=None, folder=None, traceback=None, **changes):
+        command = processes.command_line(script, *arguments, folder=folder or project)
+        variables = {**processes.variables(storage.connection), **changes}
+        result = runs.run_to_end(command, variables, input)
+        check((script, result.out + result.err, traceback))
         return result
 
     return run

@@ -1,5 +1,6 @@
 """The queues of a storage account, seen from outside the scripts."""
 
+import contextlib
 import os
 import re
 import time
@@ -52,10 +53,10 @@ def via(port, storage):
     return re.sub(r":\d+/", f":{port}/", storage.connection)
 
 
-def wait_until(condition, timeout=TIMEOUT, pause=0.05):
+def wait_until(condition, timeout=TIMEOUT, pause=0.05, what="what was waited for"):
     """Return the condition's first true value; RuntimeError if none comes in timeout seconds.
 
-    pause: seconds between two looks.
+    pause: seconds between two looks. what: the condition in words, for the error.
     """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
@@ -63,7 +64,7 @@ def wait_until(condition, timeout=TIMEOUT, pause=0.05):
         if value:
             return value
         time.sleep(pause)
-    raise RuntimeError(f"Not done within {timeout} s.")
+    raise RuntimeError(f"Not within {timeout} s: {what}.")
 
 
 def queue_names(storage):
@@ -73,7 +74,9 @@ def queue_names(storage):
 
 def ensure_queue(storage, name):
     """Return the client of a queue that is there, made if need be."""
-    if name not in queue_names(storage):
+    from azure.core.exceptions import ResourceExistsError
+
+    with contextlib.suppress(ResourceExistsError):
         storage.service.create_queue(name)
     return storage.service.get_queue_client(name)
 
@@ -95,7 +98,7 @@ def take(storage, name, count=1, timeout=TIMEOUT):
             queue.delete_message(message)
         return len(contents) >= count
 
-    wait_until(enough, timeout)
+    wait_until(enough, timeout, what=f"{count} messages in {name}")
     return contents
 
 

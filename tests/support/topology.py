@@ -4,7 +4,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 SETTING = "AZURE_STORAGE_CONNECTION_STRING"
-TIMEOUT = 20  # seconds until a test gives up waiting for an event
+TIMEOUT = 60  # seconds until a test gives up waiting for an event
 QUEUES = {  # script: (the queue it receives from, the queue it sends to), None if it has none
     "pipe_producer.py": (None, "queue-validate"),
     "filter_validate.py": ("queue-validate", "queue-enrich"),

@@ -5,7 +5,7 @@ import uuid
 
 from support import processes
 from support.queues import depth, ensure_queue, send, take, wait_until
-from support.topology import ARRIVED, QUEUES, TIMEOUT
+from support.topology import ARRIVED, QUEUES
 
 REPLY_QUEUE = f"reply-queue-{uuid.UUID(int=0)}"
 OUTPUTS = {script: target for script, (_, target) in QUEUES.items()}
@@ -25,9 +25,14 @@ def give(storage, script, *texts):
     send(storage, QUEUES[script][0], *texts)
 
 
-def wait_done(storage, script, timeout=TIMEOUT):
+def wait_done(storage, script):
     """Wait until the script's input queue is empty, of invisible messages, too."""
-    wait_until(lambda: depth(storage, QUEUES[script][0]) == 0, timeout)
+    wait_depth(storage, QUEUES[script][0], 0)
+
+
+def wait_depth(storage, name, count):
+    """Wait until there are so many messages in the queue, the invisible ones counted."""
+    wait_until(lambda: depth(storage, name) == count, what=f"{count} messages in {name}")
 
 
 def numbers(texts):

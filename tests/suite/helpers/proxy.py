@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 OPERATIONS = {"PUT": "create", "GET": "receive", "POST": "send", "DELETE": "delete"}
@@ -16,21 +17,41 @@ def error(status, code):
     return status, headers, ERROR.format(code).encode()
 
 
-def spoil(spoiled, times, fault):
-    """Return an intercept() under which the first calls of a name, so many times, get the fault.
+def lose_answer(forward):
+    """Make the call, and cut the connection instead of answering."""
+    forward()
 
-    spoiled: the call, as "send queue-enrich". fault(forward) returns what intercept() does. The
-    calls so far that were spoiled are in intercept.hits.
+
+class Recorder:
+    """An intercept() that lets all calls through but some, and knows them all.
+
+    calls: the name of each, as "send queue-enrich". times: when it came (of time.monotonic()).
+    messages: how many each received. hits: how many calls met with the fault.
     """
 
-    def intercept(call, forward):
-        if call == spoiled and len(intercept.hits) < times:
-            intercept.hits.append(call)
-            return fault(forward)
-        return forward()
+    def __init__(self, spoiled="", fault=None, first=1, times=1):
+        """Let the calls whose name begins so meet with the fault, from the first-th on, so many times.
 
-    intercept.hits = []
-    return intercept
+        fault(forward) returns what intercept() does; without one, no call is spoiled.
+        """
+        self.spoiled, self.fault = spoiled, fault
+        self.chosen = range(first, first + times)
+        self.calls, self.times, self.messages = [], [], []
+        self.seen = self.hits = 0
+
+    def __call__(self, call, forward):
+        self.calls.append(call)
+        self.times.append(time.monotonic())
+        self.messages.append(0)
+        if self.fault and call.startswith(self.spoiled):
+            self.seen += 1
+            if self.seen in self.chosen:
+                self.hits += 1
+                return self.fault(forward)
+        response = forward()
+        if call.startswith("receive"):
+            self.messages[-1] = response[2].count(b"<MessageId>")
+        return response
 
 
 @contextlib.contextmanager

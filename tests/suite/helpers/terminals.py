@@ -3,6 +3,7 @@
 import contextlib
 import io
 import signal
+import time
 
 from support import processes
 from support.topology import TIMEOUT
@@ -40,16 +41,21 @@ def running_script(script, connection, until, folder=None):
 def interrupt(process):
     """Press Ctrl+C in the process's terminal; return (what it printed since then, exit code).
 
-    As a person does, press once more if nothing happens: Python drops a KeyboardInterrupt that is
-    raised in a finalizer, such as the one of each HTTP response (seen once in some thousand times).
+    Not just after a call, for that is where urllib3 holds a lock (then the interpreter hangs at its
+    end, once in some hundred times) and has finalizers, in which Python drops a KeyboardInterrupt.
+    As a person does, press again if it does not say that it stops. One that comes after "Stopped."
+    would kill an interpreter that is about to end.
     """
     import pexpect
 
-    process.kill(signal.SIGINT)
-    if process.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=5):
+    time.sleep(0.25)  # half of POLL_INTERVAL
+    silent = True
+    while silent:
         process.kill(signal.SIGINT)
-        process.expect(pexpect.EOF)
-    return process.before.replace("\r\n", "\n"), process.proc.wait(timeout=TIMEOUT)
+        silent = process.expect_exact(["topped.", pexpect.TIMEOUT], timeout=TIMEOUT / 3)
+    shown = process.before + process.after
+    process.expect(pexpect.EOF)
+    return (shown + process.before).replace("\r\n", "\n"), process.proc.wait(timeout=TIMEOUT)
 
 
 def printed(process):

@@ -6,9 +6,10 @@ import pytest
 
 from suite.helpers.copies import SHORT
 from suite.helpers.orders import arrived, give, numbers, order, wait_done
+from suite.helpers.proxy import Recorder
 from suite.helpers.terminals import printed
-from support.queues import send, take
-from support.topology import POLLERS
+from support.queues import poisoned, send, take
+from support.topology import POLLERS, TIMEOUT
 
 COUNT = 5  # messages in the batch
 MAX_DEQUEUE_COUNT = 5  # as in the scripts
@@ -19,24 +20,6 @@ STEPS = {
     "before a delete in the middle": ("delete", 3, False),
     "after a delete in the middle": ("delete", 3, True),
 }
-
-
-def killer(processes, kind, count, after):
-    """Return (intercept, event): it kills the process in the list at this step, and sets the event."""
-    killed, calls = threading.Event(), []
-
-    def intercept(call, forward):
-        calls.extend([call] * call.startswith(kind))
-        if len(calls) < count:
-            return forward()
-        if after:
-            forward()
-        processes[0].proc.kill()
-        processes[0].proc.wait()
-        killed.set()
-        return None
-
-    return intercept, killed
 
 
 @pytest.mark.parametrize(
@@ -54,11 +37,20 @@ def test_kill_loses_nothing_and_doubles_only_the_message_in_work(
     start, altered, storage, behind, script, step
 ):
     kind, count, after = STEPS[step]
+    killed, terminals = threading.Event(), []
+
+    def kill(forward):
+        if after:
+            forward()
+        terminals[0].proc.kill()
+        terminals[0].proc.wait()
+        killed.set()
+
     give(storage, script, *map(order, range(1, COUNT + 1)))
-    folder, terminals = altered(script, *SHORT), []
-    intercept, killed = killer(terminals, kind, count, after)
-    terminals.append(start(script, folder=folder, **behind(intercept)))
-    assert killed.wait(timeout=20)
+    folder = altered(script, *SHORT)
+    variables = behind(Recorder(kind, kill, first=count))
+    terminals.append(start(script, folder=folder, **variables))
+    assert killed.wait(timeout=TIMEOUT)
     terminals.append(start(script, folder=folder))
     wait_done(storage, script)
     found = arrived(script, storage, map(printed, terminals), COUNT)
@@ -73,9 +65,9 @@ def test_two_copies_with_work_beyond_the_visibility_timeout_double_but_lose_noth
     folder = altered("filter_validate.py", *SHORT, work, f"    time.sleep(1)\n{work}")
     send(storage, "queue-validate", *map(order, range(COUNT)))
     terminals = [start("filter_validate.py", folder=folder) for _ in range(2)]
-    wait_done(storage, "filter_validate.py", timeout=60)
+    wait_done(storage, "filter_validate.py")
     found = numbers(take(storage, "queue-enrich", COUNT))
-    assert set(found) == set(range(COUNT))
+    assert set(found + numbers(poisoned(storage))) == set(range(COUNT))
     assert len(found) > COUNT
     assert "Storage error: The specified" in "".join(map(printed, terminals))
 
@@ -107,7 +99,7 @@ def test_two_copies_share_the_messages(start, storage, script):
     for terminal in terminals:
         terminal.expect_exact("Waiting for")
     give(storage, script, *map(order, range(count)))
-    wait_done(storage, script, timeout=60)
+    wait_done(storage, script)
     texts = [printed(terminal) for terminal in terminals]
     assert sorted(arrived(script, storage, texts, count)) == list(range(count))
     assert all("ORD-" in text for text in texts)

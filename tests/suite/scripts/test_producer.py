@@ -5,7 +5,7 @@ import os
 import pexpect
 import pytest
 
-from suite.helpers.proxy import spoil
+from suite.helpers.proxy import Recorder, lose_answer
 from support import processes
 from support.queues import depth, ensure_queue, queue_names, take
 
@@ -56,11 +56,21 @@ def test_what_cannot_be_read_is_one_line(run, storage, tmp_path, name, data):
     assert depth(storage, "queue-validate") == 0
 
 
-def test_line_that_is_too_large_is_named_and_those_before_are_sent(run, storage, tmp_path):
-    (tmp_path / "orders.jsonl").write_text("first\n\n" + "x" * 65537 + "\nfourth\n")
-    result = run("pipe_producer.py", tmp_path / "orders.jsonl")
+@pytest.mark.parametrize("kind", ["too large", "lost connection"])
+def test_line_that_is_not_sent_is_named_and_those_before_are_sent(
+    run, storage, behind, tmp_path, kind
+):
+    large = kind == "too large"
+    third = "x" * 65537 if large else "third"
+    (tmp_path / "orders.jsonl").write_text(f"first\n\n{third}\nfourth\n")
+    recorder = Recorder("send", lambda forward: None, first=2, times=2 * (not large))
+    result = run("pipe_producer.py", tmp_path / "orders.jsonl", **behind(recorder))
     assert result.returncode == 1
-    assert result.err.startswith("Stopped at line 3: The request body is too large")
+    reason = "The request body is too large" if large else ""
+    assert result.err.startswith(f"Stopped at line 3: {reason}")
+    assert result.err.count("\n") == 1
+    assert "-> Sent to 'queue-validate': first\n" in result.out
+    assert result.out.count("-> Sent") == 1
     assert take(storage, "queue-validate") == ["first"]
 
 
@@ -93,19 +103,14 @@ def test_arrow_key_in_a_terminal_is_said(storage):
 
 def test_order_whose_answer_is_lost_is_not_called_unsent(run, storage, behind):
     """Both times, for the SDK tries twice: so it may even be there twice."""
-    result = run("pipe_producer.py", **behind(spoil("send queue-validate", 2, lost)))
+    result = run("pipe_producer.py", **behind(Recorder("send", lose_answer, times=2)))
     assert (result.returncode, result.err[:19]) == (1, "Stopped at line 1: ")
     assert depth(storage, "queue-validate") == 2
 
 
-def lost(forward):
-    """Make the call, and cut the connection without an answer."""
-    forward()
-
-
 def test_set_in_order_is_shown_as_ones_own_mistake(run, altered, storage):
     folder = altered("pipe_producer.py", '["item-A", "item-B"]', '{"item-A", "item-B"}')
-    result = run("pipe_producer.py", folder=folder, traceback=True)
+    result = run("pipe_producer.py", folder=folder, traceback="TypeError")
     assert result.returncode == 1
     assert result.err.splitlines()[-1] == "TypeError: Object of type set is not JSON serializable"
     assert queue_names(storage) == []

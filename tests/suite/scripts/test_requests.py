@@ -2,60 +2,31 @@
 
 import datetime
 import json
+import time
 import uuid
 
 import pytest
 
-from suite.helpers.orders import REPLY_QUEUE, give, numbers, order, wait_done
+from suite.helpers.orders import REPLY_QUEUE, give, numbers, order, wait_depth, wait_done
 from suite.helpers.terminals import interrupt, printed
 from support.queues import depth, ensure_queue, queue_names, send, take, wait_until
+from support.topology import TIMEOUT
 
 
-def ask(storage, **fields):
-    """Send a request with these fields; return the reply as a dict."""
-    give(storage, "replier.py", order(1, **fields))
-    return json.loads(take(storage, REPLY_QUEUE)[0])
-
-
-def test_reply_holds_the_result_and_the_correlation_id(start, storage):
-    start("replier.py")
-    payloads = {"Gr\u00fc\u00dfe \u5c71": "GR\u00dcSSE \u5c71", 123: "123", "": ""}
-    for payload, result in payloads.items():
-        reply = ask(storage, payload=payload, correlation_id="xyz")
-        assert reply == {"result": result, "correlation_id": "xyz"}
+def test_work_that_fails_is_answered_with_an_error(start, altered, storage):
+    folder = altered("replier.py", "return str(payload).upper()", "return payload.upper()")
+    terminal = start("replier.py", folder=folder, traceback="AttributeError")
+    give(storage, "replier.py", order(1, payload=2), order(2, payload="more"))
+    error, reply = map(json.loads, take(storage, REPLY_QUEUE, 2))
+    assert (error["error"][:15], error["correlation_id"]) == ("AttributeError(", 1)
+    assert reply == {"result": "MORE", "correlation_id": 2}
+    terminal.expect_exact("AttributeError: ")
     wait_done(storage, "replier.py")
-
-
-@pytest.mark.parametrize(
-    "work, error",
-    [
-        ("payload.upper()", "AttributeError("),  # of a number
-        ("{payload}", "TypeError("),
-        ("'x' * 65536", "does not fit"),
-    ],
-)
-def test_work_that_fails_is_answered_with_an_error(start, altered, storage, work, error):
-    folder = altered("replier.py", "return str(payload).upper()", f"return {work}")
-    terminal = start("replier.py", folder=folder, traceback=True)
-    reply = ask(storage, payload=1)
-    assert error in reply["error"]
-    assert reply["correlation_id"] == 1
-    send(storage, "request-queue", json.dumps({"reply_to": REPLY_QUEUE}))
-    assert json.loads(take(storage, REPLY_QUEUE)[0])["error"] == "KeyError('payload')"
-    wait_done(storage, "replier.py")
-    assert "Traceback" in printed(terminal)
 
 
 def test_request_for_a_foreign_queue_is_poison(start, storage):
     ensure_queue(storage, "queue-validate")
-    names = [
-        "queue-validate",
-        None,
-        f"{REPLY_QUEUE}\n",
-        f"x-{REPLY_QUEUE}",
-        "reply-queue-/../queue-validate",
-        "reply-queue-" + "0" * 18 + "/../queue-validate",  # 36 characters after reply-queue-
-    ]
+    names = ["queue-validate", None, "reply-queue-" + "0" * 18 + "/../queue-validate"]
     requests = [order(1, reply_to=name) for name in names]
     send(storage, "request-queue", *requests)
     terminal = start("replier.py")
@@ -73,6 +44,8 @@ def test_request_of_a_requestor_that_is_gone_does_not_hold_up_the_others(start, 
     terminal.expect_exact("[Replier] Storage error: The specified queue does not exist.")
     assert numbers(take(storage, REPLY_QUEUE)) == [2]
     assert gone not in queue_names(storage)
+    wait_depth(storage, "request-queue", 1)
+    assert printed(terminal).count("Sent reply") == 1
 
 
 @pytest.fixture
@@ -94,9 +67,9 @@ def reply(storage, *strangers, **fields):
 
 def assert_ends(requestor, storage, line, code):
     """Assert that the requestor prints this line, deletes its reply queue, and ends with the code."""
-    requestor.expect_exact(f"[Requestor] {line}", timeout=55)
+    requestor.expect_exact(f"[Requestor] {line}", timeout=50 + TIMEOUT)
     requestor.expect_exact("[Requestor] Deleting reply queue.")
-    assert requestor.proc.wait(timeout=10) == code
+    assert requestor.proc.wait(timeout=TIMEOUT) == code
     assert queue_names(storage) == ["request-queue"]
 
 
@@ -113,7 +86,9 @@ def test_error_reply_is_printed_and_ends_with_exit_code_1(requestor, storage):
 
 @pytest.mark.slow
 def test_no_replier_ends_after_50_s_with_exit_code_1(requestor, storage):
+    began = time.monotonic()
     assert_ends(requestor, storage, "Timed out waiting for a reply.", 1)
+    assert time.monotonic() - began > 40  # the line that it waits may have been read late
 
 
 def test_ctrl_c_deletes_the_reply_queue(requestor, storage):

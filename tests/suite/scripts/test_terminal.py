@@ -54,14 +54,14 @@ def test_ctrl_c_stops_the_producer_that_waits_for_input(start):
 @posix
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_sigterm_ends_a_script_at_once(start, script):
-    terminal = start(script, *["-"] * (script == "pipe_producer.py"))
+    terminal = start(script, *(["-"] if script == "pipe_producer.py" else []))
     terminal.expect_exact(READY.get(script, "..."))
     terminal.kill(signal.SIGTERM)
     assert terminal.proc.wait(timeout=TIMEOUT) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_shell_whose_output_cannot_be_reconfigured(storage, script):
+def test_shell_whose_output_cannot_be_reconfigured(storage, project, script):
     """As in IDLE and Jupyter."""
     shell = (
         "import runpy, sys\n"
@@ -69,14 +69,22 @@ def test_shell_whose_output_cannot_be_reconfigured(storage, script):
         "sys.stdout = type('Shell', (), {'write': sys.stdout.write, 'flush': sys.stdout.flush})()\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
-    python, *arguments = processes.command_line(script)
+    python, *arguments = processes.command_line(script, folder=project)
     environment = {**processes.variables(storage.connection), "PYTHONUNBUFFERED": "1"}
     terminal = spawn([python, "-c", shell, *arguments], environment)
     terminal.expect_exact(READY.get(script, "..."))
     assert "Traceback" not in printed(terminal)
 
 
-def test_final_consumer_prints_whatever_it_gets_in_any_pipe(start, storage):
+@pytest.mark.parametrize("script", ["final_consumer.py", "pipe_producer.py", "requestor.py"])
+def test_what_a_cp932_pipe_cannot_show_stops_nothing(start, storage, tmp_path, script):
+    (tmp_path / "tea.jsonl").write_text("\U0001f375", encoding="utf-8")
     send(storage, "queue-finalize", "\U0001f375")
-    start("final_consumer.py", PYTHONIOENCODING="cp932").expect_exact(r"received: \U0001f375")
-    wait_done(storage, "final_consumer.py")
+    start("replier.py")
+    what = {"pipe_producer.py": [tmp_path / "tea.jsonl"], "requestor.py": ["\U0001f375"]}
+    terminal = start(script, *what.get(script, []), PYTHONIOENCODING="cp932")
+    terminal.expect(r"(received|Sent to 'queue-validate'): \\U0001f375")
+    if script == "final_consumer.py":
+        wait_done(storage, script)
+    else:
+        assert terminal.proc.wait(timeout=TIMEOUT) == 0

@@ -8,7 +8,7 @@ import pytest
 from suite.helpers.orders import wait_done
 from suite.helpers.terminals import printed
 from support.queues import queue_names
-from support.topology import ARRIVED, POLLERS, READY
+from support.topology import ARRIVED, POLLERS, READY, TIMEOUT
 
 PIPELINE = POLLERS[:3]
 ORDER = '{"order_id": "ORD-123", "amount": 25000, "items": ["item-A", "item-B"]}'
@@ -98,4 +98,12 @@ def test_requestor_before_replier_with_a_payload_in_japanese(start, storage):
     replier.expect_exact('{"result": "IN TIME \u5c71\u7530", ')
     requestor.expect_exact("[Requestor] Reply received: IN TIME \u5c71\u7530")
     requestor.expect_exact("[Requestor] Deleting reply queue.")
-    assert requestor.proc.wait(timeout=10) == 0
+    assert requestor.proc.wait(timeout=TIMEOUT) == 0
+
+
+def test_ten_requestors_get_each_its_own_reply(start):
+    start("replier.py")
+    requestors = [start("requestor.py", "number", number) for number in range(10)]
+    for number, requestor in enumerate(requestors):
+        requestor.expect_exact(f"[Requestor] Reply received: NUMBER {number}\n")
+        requestor.expect_exact("[Requestor] Deleting reply queue.")

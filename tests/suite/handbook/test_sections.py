@@ -1,0 +1,125 @@
+"""Follow README.md in terminals, each section from a fresh state.
+
+What is to do with a block, its info string says; t0, t1 ... are terminals, t0 that of the emulator.
+"""
+
+import collections
+import io
+import os
+import re
+import subprocess
+import sys
+import time
+import venv
+from functools import partial
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from suite.helpers import copies
+from support import emulator
+from support.queues import wait_until
+from support.topology import TIMEOUT
+
+# What differs from run to run: UUIDs (also cut ones), times, the emulator's port, what is left out.
+DIFFERENT = r"[0-9a-f]{8}-[0-9a-f-]{4,}|\d{4}-\d\d-\d\dT[\d:.]+|\d\d:\d\d:\d\d|10001|\u2026"
+PROMPT = "reader$ "
+LONGEST = 30 + TIMEOUT  # seconds to wait for a line: a visibility timeout, and some more
+
+
+@pytest.fixture
+def folder(clone):
+    """A copy of the project, set up; its emulator has a free port, and its data in the copy."""
+    port = "10001", str(emulator.free_port())
+    data = 'Path(sys.prefix, "azurite", "data")', f"Path({str(clone)!r}, 'data')"
+    copies.edited("tests/azurite.py", clone, *port, *data)
+    copies.edited(".env.example", clone, *port)
+    (clone / ".env").write_bytes((clone / ".env.example").read_bytes())
+    return clone
+
+
+@pytest.fixture
+def terminals(folder):
+    """A dict of terminals by name, opened when they are asked for, with the venv active."""
+    env = {"PS1": PROMPT, "TERM": "dumb", "LANG": "C.UTF-8", "HOME": str(folder)}
+    env["PATH"] = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+    env["PYTHONWARNINGS"] = "ignore"  # the SDK's packages warn on Python 3.8
+    env["http_proxy"] = "http://127.0.0.1:9"  # a company's, which does not reach the emulator
+    options = {"cwd": str(folder), "env": env, "encoding": "utf-8", "dimensions": (50, 1000)}
+    bash = partial(pexpect.spawn, "bash --norc --noprofile", echo=False, **options)
+    terminals = collections.defaultdict(lambda: bash(logfile=io.StringIO()))
+    yield terminals
+    for terminal in terminals.values():
+        terminal.close(force=True)
+
+
+def read(terminals):
+    """Read what each terminal shows, for a full one stops its script; return all that was shown."""
+    for terminal in terminals.values():
+        terminal.expect([pexpect.TIMEOUT], timeout=0.01)
+    return "".join(terminal.logfile.getvalue() for terminal in terminals.values())
+
+
+def expect(terminals, block, expression):
+    """Wait until the block's terminal shows next what matches, or fail with all that was shown."""
+    terminal, deadline = terminals[block.info.split()[1]], time.monotonic() + LONGEST
+    while terminal.expect([r"\A" + expression, pexpect.TIMEOUT], timeout=0.1):
+        shown = read(terminals)
+        assert time.monotonic() < deadline, f"Line {block.map[0] + 1}: {block.content}\n{shown}"
+
+
+def pattern(transcript):
+    """Return the regular expression of a transcript: "..." is any lines, "\u2026" any text."""
+    expression = ""
+    for line in transcript.splitlines():
+        same = map(re.escape, re.split(DIFFERENT, line))
+        expression += r"([^\n]*\n)*?" if line == "..." else r"[^\r\n]*".join(same) + r"[ \r]*\n"
+    return expression
+
+
+def do(block, folder, terminals):
+    """Do what a block says."""
+    what, name = block.info.split()
+    if what == "diff":
+        wait_until((folder / name).is_file, what=f"{name} has been copied")
+        copies.edited(name, folder, *copies.hunks(block.content))
+    elif what == "python":
+        (folder / name).write_text(block.content, encoding="utf-8")
+    elif what == "text":
+        before, *after = re.split(r"^\^C\n", block.content, flags=re.M)
+        expect(terminals, block, pattern(before))
+        for text in after:
+            terminals[name].sendintr()
+            expect(terminals, block, pattern("...\n" + text))
+    else:
+        for line in block.content.splitlines():
+            if what == "sh":
+                expect(terminals, block, ".*?" + re.escape(PROMPT))
+            terminals[name].sendline(line)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
+def test_section(section, pages, folder, terminals):
+    todo = pages["README.md"].sections[section]
+    if not re.search(r"tests/(azurite|demo)\.py", todo[0].content):  # they start one themselves
+        terminals["t0"].sendline("python tests/azurite.py")
+        terminals["t0"].expect("It keeps its data in [^\n]*\n", timeout=TIMEOUT)
+    for block in todo:
+        do(block, folder, terminals)
+    shown = read(terminals)
+    assert "Traceback" not in shown or any("Traceback" in block.content for block in todo), shown
+
+
+def test_set_up_as_it_stands_on_the_page(pages, clone):
+    """In a folder where the demo has made the virtual environment."""
+    kind, *shell = ("bat", "cmd", "/c") if os.name == "nt" else ("sh once", "bash", "-ec")
+    blocks = [block for block in pages["README.md"].blocks if block.info == kind]
+    (block,) = [block for block in blocks if ".env.example" in block.content]
+    venv.create(str(clone / "venv"), symlinks=os.name != "nt")
+    lines = [*block.content.splitlines(), 'python -c "import sys; print(sys.prefix)"']
+    command = (" & " if os.name == "nt" else "\n").join(lines)
+    shown = subprocess.check_output([*shell, command], cwd=str(clone), encoding="utf-8")
+    assert Path(shown.splitlines()[-1]) == clone / "venv"
+    assert (clone / ".env").read_bytes() == (clone / ".env.example").read_bytes()
