@@ -23,7 +23,7 @@ OUTPUT_QUEUE = "queue-finalize"
 POISON_QUEUE = "queue-enrich-poison"  # for messages that cannot be processed
 MAX_DEQUEUE_COUNT = 5  # a message received more often than that goes to the poison queue
 BATCH_SIZE = 8  # messages that one call receives (at most 32); for slow work, set 1
-VISIBILITY_TIMEOUT = 30  # seconds that these are hidden: the time for the work on all of them
+VISIBILITY_TIMEOUT = 30  # seconds that a batch is hidden: the time for the work on all of it
 POLL_INTERVAL = 0.5  # seconds until the next look into an empty queue
 
 
@@ -58,7 +58,7 @@ def handle(msg, output_client, poison_client):
 
 
 def main():
-    """Process messages. An AzureError that it does not catch ends it; see the end of this file."""
+    """Process messages. An AzureError in create() or a receive ends it; the last lines restart it."""
     service = connect()
     input_client = service.get_queue_client(INPUT_QUEUE)
     output_client = service.get_queue_client(OUTPUT_QUEUE)
@@ -72,25 +72,25 @@ def main():
         ):
             try:
                 handle(msg, output_client, poison_client)
-                input_client.delete_message(msg)  # last: a crash may double it, but not lose it
+                input_client.delete_message(msg)  # last: a crash can repeat the work, not lose it
             except AzureError as error:  # a send or the delete failed: the message may come back
                 print(f"[Filter B] Storage error: {error}".split("\n")[0])  # its first line
                 create(input_client, output_client, poison_client)  # in case a queue was deleted
             except Exception:  # the work failed, or there is a mistake in the code
-                traceback.print_exc(file=sys.stdout)  # the error, in order with the other lines
+                traceback.print_exc(file=sys.stdout)  # the error, to where print() writes
                 print("[Filter B] Failed. The message will come back.")
         time.sleep(POLL_INTERVAL)
 
 
 def connect():
-    """Return a client of the storage account that .env names; exit if it names none, or wrongly."""
+    """Return a client of the storage account that .env names; exit if that is missing or wrong."""
     try:
         load_dotenv()  # turn the lines of the file .env into environment variables
         service = QueueServiceClient.from_connection_string(
             os.getenv("AZURE_STORAGE_CONNECTION_STRING", ""),  # the account's address and key
-            connection_timeout=4,  # wait 4 seconds at most for a connection,
-            read_timeout=4,  # and for the answer to a call; if a call fails,
-            retry_policy=LinearRetry(retry_total=1, backoff=0),  # try once more, in 0 to 3 s
+            connection_timeout=4,  # seconds to wait for a connection
+            read_timeout=4,  # seconds to wait for the answer to a call
+            retry_policy=LinearRetry(retry_total=1, backoff=0),  # a failed call: again, in 0 to 3 s
         )
         service.primary_hostname.encode("idna")  # checks the address: ValueError if it is malformed
         return service
@@ -105,12 +105,12 @@ def create(*clients):
             client.create_queue()
         except ResourceExistsError as error:
             if error.error_code == "QueueBeingDeleted":
-                raise  # the old queue of this name: Azure takes a while; this ends main()
+                raise  # pass it on: Azure is still deleting the old queue; main() ends
 
 
 if __name__ == "__main__":  # if this file is started, not imported
     if hasattr(sys.stdout, "reconfigure"):  # the output of IDLE and Jupyter has no such method
-        # Show each line at once, and a character that the window or file cannot hold as \uXXXX.
+        # Show each line at once. Of a character that cannot be shown, show the code; do not crash.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         while True:

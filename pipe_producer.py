@@ -54,14 +54,14 @@ def main():
 
 
 def connect():
-    """Return a client of the storage account that .env names; exit if it names none, or wrongly."""
+    """Return a client of the storage account that .env names; exit if that is missing or wrong."""
     try:
         load_dotenv()  # turn the lines of the file .env into environment variables
         service = QueueServiceClient.from_connection_string(
             os.getenv("AZURE_STORAGE_CONNECTION_STRING", ""),  # the account's address and key
-            connection_timeout=4,  # wait 4 seconds at most for a connection,
-            read_timeout=4,  # and for the answer to a call; if a call fails,
-            retry_policy=LinearRetry(retry_total=1, backoff=0),  # try once more, in 0 to 3 s
+            connection_timeout=4,  # seconds to wait for a connection
+            read_timeout=4,  # seconds to wait for the answer to a call
+            retry_policy=LinearRetry(retry_total=1, backoff=0),  # a failed call: again, in 0 to 3 s
         )
         service.primary_hostname.encode("idna")  # checks the address: ValueError if it is malformed
         return service
@@ -71,14 +71,14 @@ def connect():
 
 if __name__ == "__main__":  # if this file is started, not imported
     if hasattr(sys.stdout, "reconfigure"):  # the output of IDLE and Jupyter has no such method
-        # Show each line at once, and a character that the window or file cannot hold as \uXXXX.
+        # Show each line at once. Of a character that cannot be shown, show the code; do not crash.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         main()
     except KeyboardInterrupt:  # Ctrl+C
         print("Producer stopped.")
         sys.exit(130)  # the usual exit code after Ctrl+C
-    except ClientAuthenticationError as error:  # an AzureError, too
+    except ClientAuthenticationError as error:  # an AzureError: so it must come first
         sys.exit(f"Wrong key in .env? {error}".split("\n")[0])
     except AzureError as error:
         sys.exit(f"Storage error: {error}".split("\n")[0])

@@ -6,8 +6,8 @@ python requestor.py [PAYLOAD]
 
 The queues are in a storage account of Azure (Microsoft's cloud), or in Azurite, which imitates one
 on your computer. A client is the object through which a program calls the account or a queue.
-Each requestor makes a reply queue for itself. Still it compares the correlation ID of what comes:
-a reply can come twice, and any program that has the account's key can send to the queue.
+Each requestor makes a reply queue for itself. It compares the correlation ID all the same: a reply
+can come twice, and any program that has the account's key can send to the queue.
 """
 
 import json
@@ -69,7 +69,7 @@ def main():
             print(f"[Requestor] Error reply received: {res_data['error']}")
         else:
             print("[Requestor] Timed out waiting for a reply.")
-    except AzureError as error:  # say it now: the call below may have to wait for storage, too
+    except AzureError as error:  # print this before delete_queue(), which may fail, too
         print(f"[Requestor] Storage error: {error}".split("\n")[0])  # its first line
     finally:  # also after Ctrl+C
         print("[Requestor] Deleting reply queue.")
@@ -78,14 +78,14 @@ def main():
 
 
 def connect():
-    """Return a client of the storage account that .env names; exit if it names none, or wrongly."""
+    """Return a client of the storage account that .env names; exit if that is missing or wrong."""
     try:
         load_dotenv()  # turn the lines of the file .env into environment variables
         service = QueueServiceClient.from_connection_string(
             os.getenv("AZURE_STORAGE_CONNECTION_STRING", ""),  # the account's address and key
-            connection_timeout=4,  # wait 4 seconds at most for a connection,
-            read_timeout=4,  # and for the answer to a call; if a call fails,
-            retry_policy=LinearRetry(retry_total=1, backoff=0),  # try once more, in 0 to 3 s
+            connection_timeout=4,  # seconds to wait for a connection
+            read_timeout=4,  # seconds to wait for the answer to a call
+            retry_policy=LinearRetry(retry_total=1, backoff=0),  # a failed call: again, in 0 to 3 s
         )
         service.primary_hostname.encode("idna")  # checks the address: ValueError if it is malformed
         return service
@@ -100,19 +100,19 @@ def create(*clients):
             client.create_queue()
         except ResourceExistsError as error:
             if error.error_code == "QueueBeingDeleted":
-                raise  # the old queue of this name: Azure takes a while; this ends main()
+                raise  # pass it on: Azure is still deleting the old queue; main() ends
 
 
 if __name__ == "__main__":  # if this file is started, not imported
     if hasattr(sys.stdout, "reconfigure"):  # the output of IDLE and Jupyter has no such method
-        # Show each line at once, and a character that the window or file cannot hold as \uXXXX.
+        # Show each line at once. Of a character that cannot be shown, show the code; do not crash.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
-        sys.exit(main())  # the exit code: 0 tells who started this that it worked
+        sys.exit(main())  # 0 tells the caller that it worked
     except KeyboardInterrupt:  # Ctrl+C
         print("[Requestor] Stopped.")
         sys.exit(130)  # the usual exit code after Ctrl+C
-    except ClientAuthenticationError as error:  # an AzureError, too
+    except ClientAuthenticationError as error:  # an AzureError: so it must come first
         sys.exit(f"[Requestor] Wrong key in .env? {error}".split("\n")[0])
     except AzureError as error:
         sys.exit(f"[Requestor] Storage error: {error}".split("\n")[0])
