@@ -58,7 +58,7 @@ def handle(msg, output_client, poison_client):
 
 
 def main():
-    """Process messages. An AzureError in create() or a receive ends it; the last lines restart it."""
+    """Process messages. AzureError in create() or a receive ends it; the last lines restart it."""
     service = connect()
     input_client = service.get_queue_client(INPUT_QUEUE)
     output_client = service.get_queue_client(OUTPUT_QUEUE)

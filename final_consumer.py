@@ -24,7 +24,7 @@ POLL_INTERVAL = 0.5  # seconds until the next look into an empty queue
 
 
 def main():
-    """Process messages. An AzureError in create() or a receive ends it; the last lines restart it."""
+    """Process messages. AzureError in create() or a receive ends it; the last lines restart it."""
     service = connect()
     input_client = service.get_queue_client(INPUT_QUEUE)
     create(input_client)

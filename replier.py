@@ -75,7 +75,7 @@ def handle(msg, service, poison_client):
 
 
 def main():
-    """Process messages. An AzureError in create() or a receive ends it; the last lines restart it."""
+    """Process messages. AzureError in create() or a receive ends it; the last lines restart it."""
     service = connect()
     request_client = service.get_queue_client(REQUEST_QUEUE)
     poison_client = service.get_queue_client(POISON_QUEUE)
