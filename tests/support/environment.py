@@ -36,7 +36,15 @@ LOCAL = {"no_proxy": "127.0.0.1,localhost", "NETRC": os.devnull}
 # Variables that bring other code into Python or Node.js than the environment's
 FOREIGN = ["PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "NODE_OPTIONS", "PIP_ROOT"]
 # Where and whether something is installed, is settled here; from where, by the user's settings.
-PIP = [sys.executable, "-m", "pip", "install", "-q", "--no-cache-dir", "--disable-pip-version-check"]
+PIP = [
+    sys.executable,
+    "-m",
+    "pip",
+    "install",
+    "-q",
+    "--no-cache-dir",
+    "--disable-pip-version-check",
+]
 PIP += ["--target=", f"--prefix={sys.prefix}"]
 PIP_SETTINGS = {"PIP_PYTHON": sys.executable, "PIP_USER": "0", "PIP_DRY_RUN": "0"}
 PIP_SETTINGS["PIP_NO_DEPS"] = "0"
@@ -82,14 +90,17 @@ def enter(requirements):
     # A closed terminal stops all that was started, as Ctrl+C does; a shell's "&" has SIGINT ignored.
     for name in ("SIGHUP", "SIGINT", "SIGTERM"):
         number = getattr(signal, name, None)
-        if number and not (name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN):  # nohup
+        if number and not (
+            name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN
+        ):  # nohup
             signal.signal(number, signal.default_int_handler)
     active, own = Path(sys.prefix).resolve(), PROJECT / "venv"
     inside = PROJECT in active.parents or active == own.resolve()
-    if sys.prefix == sys.base_prefix or not inside:
-        run_in(own)
     stamp = Path(sys.prefix, "queue-patterns-setup")
     wanted = AZURITE + NODE + "".join(path.read_text() for path in requirements)
+    # A complete environment is used as it is, also that of another copy of this folder.
+    if sys.prefix == sys.base_prefix or not (inside or is_in(stamp, wanted)):
+        run_in(own)
     if not is_in(stamp, wanted):
         with alone():
             if not is_in(stamp, wanted):
