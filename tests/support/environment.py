@@ -222,6 +222,7 @@ def install(requirements):
 def begin(*command, **options):
     """Start a command line of the set-up; return its process."""
     env = {**os.environ, **PIP_SETTINGS}
+    env["PYTHONIOENCODING"] = f"{sys.stdout.encoding}:backslashreplace"
     command = [str(part) for part in command]
     return subprocess.Popen(command, stdin=DEVNULL, env=env, close_fds=False, **options)
 
