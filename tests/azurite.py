@@ -5,6 +5,7 @@ import contextlib
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))  # also if PYTHONSAFEPATH is set
 from support import emulator, environment
 
 PORT = 10001  # that of .env.example

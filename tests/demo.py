@@ -8,9 +8,12 @@ import collections
 import os
 import re
 import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))  # also if PYTHONSAFEPATH is set
 from support import emulator, environment, processes, queues
 from support.topology import ARRIVED, POLLERS, PROJECT, READY, SCRIPTS
 

@@ -7,8 +7,10 @@ On an account that is not the emulator's, it asks first.
 
 import contextlib
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
+sys.path.insert(0, str(Path(__file__).parent))  # also if PYTHONSAFEPATH is set
 from support import environment, queues
 from support.topology import INPUTS
 

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))  # also if PYTHONSAFEPATH is set
 from support import environment, topology
 
 # More workers than cores, for most tests wait; one test at a time, in order, for the slow ones first.
@@ -18,4 +20,4 @@ def main():
 
 
 if __name__ == "__main__":
-    environment.run_tool(main)
+    environment.run_tool(main, suite=True)

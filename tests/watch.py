@@ -24,7 +24,9 @@ import contextlib
 import datetime
 import sys
 import time
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))  # also if PYTHONSAFEPATH is set
 from support import environment, queues
 from support.topology import INPUTS
 

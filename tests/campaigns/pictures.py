@@ -84,4 +84,4 @@ def main():
 
 
 if __name__ == "__main__":
-    environment.run_tool(main)
+    environment.run_tool(main, suite=True)

