@@ -135,3 +135,15 @@ def run(storage, project, check):
         return result
 
     return run
+
+
+@pytest.fixture
+def failure(run):
+    """Return failure(...): run() a script that must end with exit code 1; the line of its error."""
+
+    def failure(*arguments, **options):
+        result = run(*arguments, **options)
+        assert (result.returncode, result.err.count("\n")) == (1, 1)
+        return result.err
+
+    return failure

@@ -1,9 +1,7 @@
 """Storage that refuses, is silent, is away, comes back, or loses its queues."""
 
-import contextlib
 import os
 import socket
-import sys
 import time
 
 import pytest
@@ -37,23 +35,21 @@ def test_storage_that_refuses_is_said_within_5_s(start, altered, script):
         assert "Deleting" not in printed(terminal)  # nothing was created
 
 
-@pytest.mark.parametrize("kind", ["no connection", "no answer"])
-def test_storage_that_is_silent_is_said_within_15_s(start, altered, kind):
-    with contextlib.ExitStack() as stack:
-        backlog = 50 if kind == "no answer" else 0
-        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=backlog))
-        if kind == "no connection":  # as behind a firewall: who comes now gets no answer at all
-            if sys.platform != "linux":
-                pytest.skip("this system refuses the connection instead")
-            stack.enter_context(socket.create_connection(server.getsockname()))
-        connection = emulator.connection_string(server.getsockname()[1])
-        folder = altered("filter_validate.py", *BEGIN)
-        terminal = start("filter_validate.py", folder=folder, **{SETTING: connection})
+@pytest.mark.parametrize("backlog", [0, 50], ids=["no connection", "no answer"])
+def test_storage_that_is_silent_is_said_within_15_s(start, altered, backlog):
+    folder = altered("filter_validate.py", *BEGIN)
+    with socket.create_server(
+        ("127.0.0.1", 0), backlog=backlog
+    ) as server, socket.socket() as first:
+        if backlog == 0:  # on Linux, who comes second gets no answer at all, as behind a firewall
+            first.connect(server.getsockname())
+        setting = emulator.connection_string(server.getsockname()[1])
+        terminal = start("filter_validate.py", folder=folder, **{SETTING: setting})
         terminal.expect_exact("begun")
         began = time.monotonic()
         terminal.expect_exact("Storage error: ")
         assert time.monotonic() - began < 15
-        terminal.expect("timed out")
+        assert backlog == 0 or not terminal.expect("Read timed out")
 
 
 def test_pollers_go_on_by_themselves_when_storage_is_back_and_no_order_is_gone(start, tmp_path):
@@ -76,15 +72,6 @@ def test_pollers_go_on_by_themselves_when_storage_is_back_and_no_order_is_gone(s
         terminals["final_consumer.py"].expect_exact("ORD-123")
     finally:
         emulator.stop_azurite(process)
-
-
-def test_requestor_says_first_what_went_wrong_then_deletes_its_queue(run, storage, behind):
-    result = run("requestor.py", **behind(Recorder("receive", lambda forward: None, times=2)))
-    assert result.returncode == 1
-    reason, deleting = result.out.splitlines()[-2:]
-    assert reason.startswith("[Requestor] Storage error: ")
-    assert deleting == "[Requestor] Deleting reply queue."
-    assert queue_names(storage) == ["request-queue"]
 
 
 def delete_queues(storage):
@@ -126,7 +113,7 @@ def test_queues_that_vanish_in_mid_work_are_all_made_again_at_once(start, storag
     assert 2 in arrived(script, storage, [text], 1)
 
 
-def test_output_queue_that_vanishes_is_made_again_at_once(start, altered, storage):
+def test_output_queue_that_vanishes_is_made_again_and_no_order_is_poisoned(start, altered, storage):
     terminal = start("filter_validate.py", folder=altered("filter_validate.py", *SHORT))
     terminal.expect_exact(READY["filter_validate.py"])
     storage.service.delete_queue("queue-enrich")
