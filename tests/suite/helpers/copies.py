@@ -9,8 +9,9 @@ from support.topology import PROJECT, SCRIPTS
 
 # For edited(): so that no test waits 30 s for a message to come back.
 SHORT = ("VISIBILITY_TIMEOUT = 30", "VISIBILITY_TIMEOUT = 2")
-TOP_LEVEL = [*SCRIPTS, *"README.md README.ja.md requirements.txt tests .env.example .ci".split()]
-TOP_LEVEL += ".devcontainer .github .gitignore .pytest.ini .ruff.toml .typos.toml .vscode".split()
+TOP_LEVEL = [*SCRIPTS, "README.md", "README.ja.md", "requirements.txt", "tests", ".env.example"]
+TOP_LEVEL += [".ci", ".devcontainer", ".github", ".gitignore", ".pytest.ini", ".ruff.toml"]
+TOP_LEVEL += [".typos.toml", ".vscode"]
 
 
 def copy_project(folder):
