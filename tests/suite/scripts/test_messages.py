@@ -93,12 +93,3 @@ def test_failed_work_comes_back_and_is_poison_at_last(start, altered, storage, s
     assert [text.count("eceived: {") for text in deliveries] == [4, 1, 1, 1, 1]
     assert [text.count(maintenance) for text in deliveries] == [1, 1, 1, 1, 0]
     assert "JSONDecodeError" in deliveries[0]
-
-
-def test_mistake_in_a_send_is_shown_as_ones_own(start, altered, storage):
-    old = "output_client.send_message(msg.content"
-    send(storage, "queue-validate", order(1))
-    folder = altered("filter_validate.py", old, old + ".encode()")
-    terminal = start("filter_validate.py", folder=folder, traceback="TypeError")
-    terminal.expect_exact("TypeError: Message content must not be bytes.")
-    assert "Storage error" not in printed(terminal)

@@ -98,7 +98,9 @@ def test_ctrl_c_deletes_the_reply_queue(requestor, storage):
     assert queue_names(storage) == ["request-queue"]
 
 
-def test_error_of_storage_deletes_the_reply_queue(failure, storage, behind):
-    line = failure("requestor.py", **behind(Recorder("receive", lambda forward: None, times=2)))
-    assert line.startswith("[Requestor] Storage error: ")
-    assert queue_names(storage) == ["request-queue"]
+def test_error_of_storage_is_said_and_deletes_the_reply_queue(run, storage, behind):
+    result = run("requestor.py", **behind(Recorder("receive", lambda forward: None, times=2)))
+    reason, deleting = result.out.splitlines()[-2:]
+    assert reason.startswith("[Requestor] Storage error: ")
+    assert deleting == "[Requestor] Deleting reply queue."
+    assert (result.returncode, queue_names(storage)) == (1, ["request-queue"])

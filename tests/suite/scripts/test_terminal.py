@@ -1,7 +1,6 @@
 """What a person at a terminal meets: Ctrl+C, SIGTERM, output that appears at once, odd code pages."""
 
 import os
-import signal
 
 import pytest
 
@@ -49,15 +48,6 @@ def test_ctrl_c_stops_the_producer_that_waits_for_input(start):
     terminal.expect_exact("-> Sent to")
     rest, code = interrupt(terminal)
     assert (rest.splitlines()[-1], code) == (STOPPED["pipe_producer.py"], 130)
-
-
-@posix
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_sigterm_ends_a_script_at_once(start, script):
-    terminal = start(script, *(["-"] if script == "pipe_producer.py" else []))
-    terminal.expect_exact(READY.get(script, "..."))
-    terminal.kill(signal.SIGTERM)
-    assert terminal.proc.wait(timeout=TIMEOUT) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
