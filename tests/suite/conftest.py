@@ -121,10 +121,9 @@ def start(storage, project, check):
 
 @pytest.fixture
 def run(storage, project, check):
-    """Return run(script, *arguments, input=None, folder=None, traceback=None, **changes).
+    """Return run(script, *arguments, input=None, ...): as start(), but it runs the script to its end.
 
-    It runs the script to its end and returns what runs.run_to_end() does. changes: variables; None
-    removes one. The folder and the check are those of start().
+    It returns what runs.run_to_end() does. A changed variable that is None is removed.
     """
 
     def run(script, *arguments, input=None, folder=None, traceback=None, **changes):
