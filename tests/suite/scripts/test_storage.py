@@ -74,42 +74,22 @@ def test_pollers_go_on_by_themselves_when_storage_is_back_and_no_order_is_gone(s
         emulator.stop_azurite(process)
 
 
-def delete_queues(storage):
-    """Delete all queues of the account; return the names of those that a poller makes."""
-    names = queue_names(storage)
-    for name in names:
-        storage.service.delete_queue(name)
-    return {name for name in names if not name.startswith("reply-")}
-
-
-def wait_made(storage, names):
-    """Wait until there are these queues."""
-    wait_until(lambda: names <= set(queue_names(storage)), what=f"the queues {names}")
-
-
-def test_queues_that_vanish_from_an_idle_poller_are_made_again(start, storage):
-    terminal = start("filter_validate.py")
-    terminal.expect_exact(READY["filter_validate.py"])
-    names = delete_queues(storage)
-    terminal.expect_exact(GONE)
-    terminal.expect_exact(READY["filter_validate.py"])
-    wait_made(storage, names)
-
-
 @pytest.mark.parametrize("script", POLLERS)
 def test_queues_that_vanish_in_mid_work_are_all_made_again_at_once(start, storage, behind, script):
     """The message in work is gone with its queue."""
     names = []
 
     def vanish(forward):
-        names.append(delete_queues(storage))
+        names.extend(name for name in queue_names(storage) if not name.startswith("reply-"))
+        for name in queue_names(storage):
+            storage.service.delete_queue(name)
         return forward()
 
     give(storage, script, order(1))
     call = "delete" if script == "final_consumer.py" else "send"
     terminal = start(script, **behind(Recorder(call, vanish)))
     terminal.expect_exact(GONE)
-    wait_made(storage, *names)
+    wait_until(lambda: set(names) <= set(queue_names(storage)), what="the queues are there again")
     give(storage, script, order(2))
     wait_depth(storage, QUEUES[script][0], 0)
     text = printed(terminal)

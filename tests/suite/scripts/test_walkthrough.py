@@ -26,6 +26,12 @@ Producer finished.
 [Final Consumer] Waiting for processed messages...
 [Final Consumer] Fully processed message received: {ORDER[:-1]}, "processed_at": "TIME"}}
 """
+REQUESTED = rf"""\[Requestor\] Created reply queue: '(reply-queue-{UUID})'
+\[Requestor\] Sending request with Correlation ID: ({UUID})
+\[Requestor\] Waiting for reply\.\.\.
+\[Requestor\] Reply received: HELLO WORLD
+\[Requestor\] Deleting reply queue\.
+"""
 
 
 def test_pipeline_prints_the_handouts_lines(start, run):
@@ -66,14 +72,7 @@ def test_request_and_reply_print_the_handouts_lines(start, run, storage):
     replier.expect_exact(READY["replier.py"])
     requestor = run("requestor.py")
     assert (requestor.returncode, requestor.err) == (0, "")
-    match = re.fullmatch(
-        rf"\[Requestor\] Created reply queue: '(reply-queue-{UUID})'\n"
-        rf"\[Requestor\] Sending request with Correlation ID: ({UUID})\n"
-        r"\[Requestor\] Waiting for reply\.\.\.\n"
-        r"\[Requestor\] Reply received: HELLO WORLD\n"
-        r"\[Requestor\] Deleting reply queue\.\n",
-        requestor.out,
-    )
+    match = re.fullmatch(REQUESTED, requestor.out)
     name, identity = match.groups()
     request = {"payload": "hello world", "reply_to": name, "correlation_id": identity}
     reply = {"result": "HELLO WORLD", "correlation_id": identity}
