@@ -7,10 +7,18 @@ import uuid
 
 import pytest
 
-from suite.helpers.orders import REPLY_QUEUE, give, numbers, order, wait_depth, wait_done
+from suite.helpers.orders import (
+    REPLY_QUEUE,
+    first_message,
+    give,
+    numbers,
+    order,
+    wait_depth,
+    wait_done,
+)
 from suite.helpers.proxy import Recorder
 from suite.helpers.terminals import interrupt, printed
-from support.queues import depth, ensure_queue, queue_names, send, take, wait_until
+from support.queues import depth, ensure_queue, queue_names, send, take
 from support.topology import TIMEOUT
 
 
@@ -58,7 +66,7 @@ def requestor(start):
 
 def reply(storage, *strangers, **fields):
     """Answer the request that waits in the queue, after these messages of strangers."""
-    (message,) = wait_until(ensure_queue(storage, "request-queue").peek_messages)
+    message = first_message(storage, "request-queue")
     assert message.expires_on - message.inserted_on == datetime.timedelta(seconds=50)
     request = json.loads(message.content)
     text = json.dumps({**fields, "correlation_id": request["correlation_id"]})
