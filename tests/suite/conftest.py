@@ -121,10 +121,9 @@ def start(storage, project, check):
 
 @pytest.fixture
 def run(storage, project, check):
-    """Return run(script, *arguments, input=None, folder=None, traceback=None, **changes).
+    """Return run(script, *arguments, input=None, ...): as start(), but it runs the script to its end.
 
-    It runs the script to its end and returns what runs.run_to_end() does. changes: variables; None
-    removes one. The folder and the check are those of start().
+    It returns what runs.run_to_end() does. A changed variable that is None is removed.
     """
 
     def run(script, *arguments, input=None, folder=None, traceback=None, **changes):
@@ -135,3 +134,15 @@ def run(storage, project, check):
         return result
 
     return run
+
+
+@pytest.fixture
+def failure(run):
+    """Return failure(...): run() a script that must end with exit code 1; the line of its error."""
+
+    def failure(*arguments, **options):
+        result = run(*arguments, **options)
+        assert (result.returncode, result.err.count("\n")) == (1, 1)
+        return result.err
+
+    return failure

@@ -9,31 +9,24 @@ from support.topology import PROJECT, SCRIPTS
 
 # For edited(): so that no test waits 30 s for a message to come back.
 SHORT = ("VISIBILITY_TIMEOUT = 30", "VISIBILITY_TIMEOUT = 2")
-TOP_LEVEL = [
-    *SCRIPTS,
-    *["README.md", "README.ja.md", "requirements.txt", "tests", ".env.example", ".ci"],
-    *[".devcontainer", ".github", ".gitignore", ".pytest.ini", ".ruff.toml", ".typos.toml"],
-    ".vscode",
-]
-
-
-def project_files():
-    """Return the paths of the project's own files; what a participant left beside them is none."""
-    if (PROJECT / ".git").exists() and shutil.which("git"):
-        command = ["git", "ls-files", "-z", "--", *TOP_LEVEL]
-        listing = subprocess.run(command, cwd=str(PROJECT), stdout=subprocess.PIPE, check=True)
-        found = [PROJECT / name for name in listing.stdout.decode().split("\0") if name]
-    else:  # a ZIP
-        found = [p for name in TOP_LEVEL for p in [PROJECT / name, *(PROJECT / name).rglob("*")]]
-    return [path for path in found if path.is_file() and "__pycache__" not in path.parts]
+TOP_LEVEL = [*SCRIPTS, "README.md", "README.ja.md", "requirements.txt", "tests", ".env.example"]
+TOP_LEVEL += [".ci", ".devcontainer", ".github", ".gitignore", ".pytest.ini", ".ruff.toml"]
+TOP_LEVEL += [".typos.toml", ".vscode"]
 
 
 def copy_project(folder):
-    """Copy the project's own files into a folder, which is made; return the folder."""
-    for path in project_files():
-        target = Path(folder, path.relative_to(PROJECT))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(str(path), str(target))
+    """Copy the project's own files into a folder, and return it; what a participant left is none."""
+    if (PROJECT / ".git").exists() and shutil.which("git"):
+        command = ["git", "ls-files", "-z"]
+        listing = subprocess.check_output(command, cwd=str(PROJECT), encoding="utf-8")
+        paths = [PROJECT / name for name in listing.split("\0") if name]
+    else:  # a ZIP
+        paths = [p for name in TOP_LEVEL for p in [PROJECT / name, *(PROJECT / name).rglob("*")]]
+    for path in paths:
+        if path.is_file() and path.suffix != ".pyc":
+            target = Path(folder, path.relative_to(PROJECT))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(str(path), str(target))
     return Path(folder)
 
 

@@ -25,6 +25,12 @@ def give(storage, script, *texts):
     send(storage, QUEUES[script][0], *texts)
 
 
+def first_message(storage, name):
+    """Return the first message of the queue once there is one, only peeked at."""
+    queue = ensure_queue(storage, name)
+    return wait_until(queue.peek_messages, what=f"a message in {name}")[0]
+
+
 def wait_done(storage, script):
     """Wait until the script's input queue is empty, of invisible messages, too."""
     wait_depth(storage, QUEUES[script][0], 0)

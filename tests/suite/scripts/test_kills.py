@@ -9,7 +9,7 @@ from suite.helpers.orders import arrived, give, numbers, order, wait_done
 from suite.helpers.proxy import Recorder
 from suite.helpers.terminals import printed
 from support.queues import poisoned, send, take
-from support.topology import POLLERS, TIMEOUT
+from support.topology import READY, TIMEOUT
 
 COUNT = 5  # messages in the batch
 MAX_DEQUEUE_COUNT = 5  # as in the scripts
@@ -54,8 +54,10 @@ def test_kill_loses_nothing_and_doubles_only_the_message_in_work(
     terminals.append(start(script, folder=folder))
     wait_done(storage, script)
     found = arrived(script, storage, map(printed, terminals), COUNT)
-    doubled = [count] * (step in ("after the first send", "before a delete in the middle"))
-    assert sorted(found) == sorted([*range(1, COUNT + 1), *doubled])
+    wanted = list(range(1, COUNT + 1))
+    if step in ("after the first send", "before a delete in the middle"):
+        wanted.insert(count, count)  # what was in work comes twice
+    assert sorted(found) == wanted
 
 
 def test_two_copies_with_work_beyond_the_visibility_timeout_double_but_lose_nothing(
@@ -92,14 +94,13 @@ def test_order_that_ends_the_process_takes_at_most_7_good_ones_into_the_poison_q
     assert set(take(storage, "queue-enrich", 32)) | set(poison) == {*good, order("bad")}
 
 
-@pytest.mark.parametrize("script", POLLERS)
+@pytest.mark.parametrize("script", ["filter_validate.py", "replier.py"])
 def test_two_copies_share_the_messages(start, storage, script):
-    count = 64
     terminals = [start(script) for _ in range(2)]
     for terminal in terminals:
-        terminal.expect_exact("Waiting for")
-    give(storage, script, *map(order, range(count)))
+        terminal.expect_exact(READY[script])
+    give(storage, script, *map(order, range(40)))
     wait_done(storage, script)
     texts = [printed(terminal) for terminal in terminals]
-    assert sorted(arrived(script, storage, texts, count)) == list(range(count))
+    assert sorted(arrived(script, storage, texts, 40)) == list(range(40))
     assert all("ORD-" in text for text in texts)

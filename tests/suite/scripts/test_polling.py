@@ -32,7 +32,7 @@ def test_idle_poller_looks_every_half_second_and_makes_no_other_call(start, behi
     recorder = Recorder()
     start(script, **behind(recorder)).expect_exact(READY[script])
     begin = len(recorder.times)
-    wait_until(lambda: len(recorder.times) > begin + 7)
+    wait_until(lambda: len(recorder.times) > begin + 7, what="seven looks")
     assert {call.split()[0] for call in recorder.calls[begin:]} == {"receive"}
     assert POLL_INTERVAL <= statistics.median(gaps(recorder.times[begin:])) < 2 * POLL_INTERVAL
 
@@ -41,7 +41,7 @@ def test_poller_tries_twice_within_3_s_and_again_2_s_later_while_storage_is_away
     """So it goes on within 5 s when storage is back. The server closes each connection at once."""
     recorder = Recorder("create", lambda forward: None, times=100)
     start("filter_validate.py", **behind(recorder))
-    wait_until(lambda: len(recorder.times) > 10)
+    wait_until(lambda: len(recorder.times) > 10, what="ten calls")
     found = gaps(recorder.times)
     assert 0.3 < statistics.median(found[::2]) < 3.5  # at random, for many may try
     assert 1.9 < statistics.median(found[1::2]) < 3

@@ -7,27 +7,35 @@ import uuid
 
 import pytest
 
-from suite.helpers.orders import REPLY_QUEUE, give, numbers, order, wait_depth, wait_done
+from suite.helpers.orders import (
+    REPLY_QUEUE,
+    first_message,
+    give,
+    numbers,
+    order,
+    wait_depth,
+    wait_done,
+)
+from suite.helpers.proxy import Recorder
 from suite.helpers.terminals import interrupt, printed
-from support.queues import depth, ensure_queue, queue_names, send, take, wait_until
+from support.queues import depth, ensure_queue, queue_names, send, take
 from support.topology import TIMEOUT
 
 
 def test_work_that_fails_is_answered_with_an_error(start, altered, storage):
     folder = altered("replier.py", "return str(payload).upper()", "return payload.upper()")
-    terminal = start("replier.py", folder=folder, traceback="AttributeError")
+    start("replier.py", folder=folder, traceback="AttributeError")
     give(storage, "replier.py", order(1, payload=2), order(2, payload="more"))
     error, reply = map(json.loads, take(storage, REPLY_QUEUE, 2))
     assert (error["error"][:15], error["correlation_id"]) == ("AttributeError(", 1)
     assert reply == {"result": "MORE", "correlation_id": 2}
-    terminal.expect_exact("AttributeError: ")
     wait_done(storage, "replier.py")
 
 
 def test_request_for_a_foreign_queue_is_poison(start, storage):
     ensure_queue(storage, "queue-validate")
     names = ["queue-validate", None, "reply-queue-" + "0" * 18 + "/../queue-validate"]
-    requests = [order(1, reply_to=name) for name in names]
+    requests = [order(1, reply_to=name) for name in [*names, f"{REPLY_QUEUE}0"]]
     send(storage, "request-queue", *requests)
     terminal = start("replier.py")
     for _ in requests:
@@ -58,7 +66,7 @@ def requestor(start):
 
 def reply(storage, *strangers, **fields):
     """Answer the request that waits in the queue, after these messages of strangers."""
-    (message,) = wait_until(ensure_queue(storage, "request-queue").peek_messages)
+    message = first_message(storage, "request-queue")
     assert message.expires_on - message.inserted_on == datetime.timedelta(seconds=50)
     request = json.loads(message.content)
     text = json.dumps({**fields, "correlation_id": request["correlation_id"]})
@@ -96,3 +104,11 @@ def test_ctrl_c_deletes_the_reply_queue(requestor, storage):
     assert rest.endswith("[Requestor] Deleting reply queue.\n[Requestor] Stopped.\n")
     assert code == 130
     assert queue_names(storage) == ["request-queue"]
+
+
+def test_error_of_storage_is_said_and_deletes_the_reply_queue(run, storage, behind):
+    result = run("requestor.py", **behind(Recorder("receive", lambda forward: None, times=2)))
+    reason, deleting = result.out.splitlines()[-2:]
+    assert reason.startswith("[Requestor] Storage error: ")
+    assert deleting == "[Requestor] Deleting reply queue."
+    assert (result.returncode, queue_names(storage)) == (1, ["request-queue"])

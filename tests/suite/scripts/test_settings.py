@@ -1,13 +1,15 @@
-"""AZURE_STORAGE_CONNECTION_STRING: from .env or the shell, and the ways to get it wrong."""
+"""AZURE_STORAGE_CONNECTION_STRING: the accounts that it names, and the ways to get it wrong."""
 
 import base64
+import os
 import re
+import uuid
 
 import pytest
 from azure.storage.queue import generate_account_sas
 
-from support.queues import queue_names
-from support.topology import POLLERS, PROJECT, SCRIPTS, SETTING
+from support.queues import open_account, queue_names
+from support.topology import POLLERS, PROJECT, READY, SCRIPTS, SETTING
 
 KEY = base64.b64encode(b"\x80" * 64).decode()  # as long as a real one
 LINE = f"{SETTING} is not set, or wrong. See .env.example.\n"
@@ -17,18 +19,57 @@ WRONG = {
     "name and key changed over": f"AccountName={KEY};AccountKey=name",
     "signature as endpoint": f"QueueEndpoint=?sv=1&sig={KEY};AccountName=x;AccountKey=QUFB",
 }
+TROUBLE = {  # what is said, in the words of the pages' table: what is changed in a good setting
+    "is not set, or wrong": ("^.*$", "prose"),
+    "Failed to resolve": ("^.*$", f"AccountName=x;AccountKey={KEY};EndpointSuffix=invalid"),
+    "Failed to establish a new connection": (r":\d+/", ":9/"),
+    "Server failed to authenticate": ("Key=.*?;", f"Key={KEY};"),
+    "Incorrect padding": ("Key=.*?;", "Key=<ACCOUNT_KEY>;"),
+    "Invalid base64-encoded string": ("Key=.*?;", "Key=QUFBA;"),
+}
+PAGES = {
+    name: (PROJECT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ja.md")
+}
+OWN_ACCOUNT = (
+    "TEST_STORAGE_CONNECTION_STRING"  # of an account for tests; the one in .env is never used
+)
 
 
-@pytest.fixture
-def folder(altered):
-    """A folder with a copy of the producer and an empty .env, so that no user's .env counts."""
-    return altered("pipe_producer.py")
+def sas(account, *rights):
+    """Return a connection string for the account that allows only these resource types and permissions."""
+    name = account.service.account_name
+    signature = generate_account_sas(name, account.key, *rights, "2100-01-01T00:00Z")
+    endpoint = account.connection[account.connection.index("QueueEndpoint") :]
+    return f"{endpoint}SharedAccessSignature={signature}"
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_wrong_setting_is_one_line_and_exit_code_1(run, folder, kind):
-    result = run("pipe_producer.py", folder=folder, **{SETTING: WRONG[kind]})
+def test_wrong_setting_is_one_line_and_exit_code_1(run, kind):
+    result = run("pipe_producer.py", **{SETTING: WRONG[kind]})
     assert (result.returncode, result.out, result.err) == (1, "", LINE)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_refused_key_is_one_line_and_exit_code_1(failure, storage, script):
+    line = failure(script, **{SETTING: storage.connection.replace(storage.key, "QUFB")})
+    assert "Wrong key in .env? Server failed to authenticate the request." in line
+
+
+@pytest.mark.parametrize("words", [*TROUBLE, "not authorized", "Unable to connect to proxy"])
+def test_trouble_is_one_line_with_the_words_of_the_pages_and_no_key(failure, storage, words):
+    changes = {SETTING: re.sub(*TROUBLE.get(words, ("", "")), storage.connection)}
+    if words == "not authorized":
+        changes = {SETTING: sas(storage, "sco", "r")}
+    if "proxy" in words:
+        changes = {
+            **dict.fromkeys(["http_proxy", "HTTP_PROXY"], "http://127.0.0.1:9"),
+            "no_proxy": "",
+        }
+    line = failure("requestor.py", **changes)
+    assert words in line
+    assert KEY not in line
+    for text in PAGES.values():
+        assert re.search(rf"^\| [^|]*{words}", text, re.M)
 
 
 @pytest.mark.parametrize(
@@ -39,29 +80,37 @@ def test_wrong_setting_is_one_line_and_exit_code_1(run, folder, kind):
         ("utf-8", "", LINE),  # the shell wins, even with nothing
     ],
 )
-def test_env_file_beside_the_script_counts(run, storage, folder, encoding, shell, error):
+def test_env_file_beside_the_script_counts(run, storage, altered, encoding, shell, error):
+    folder = altered("pipe_producer.py")
     (folder / ".env").write_text(f'{SETTING}="{storage.connection}"\n', encoding=encoding)
     assert run("pipe_producer.py", folder=folder, **{SETTING: shell}).err == error
     assert len(queue_names(storage)) == (not error)
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_refused_key_is_one_line_and_exit_code_1(run, storage, script):
-    result = run(script, **{SETTING: storage.connection.replace(storage.key, "QUFB")})
-    assert (result.returncode, result.out) == (1, "")
-    assert result.err.count("\n") == 1
-    assert "Wrong key in .env? Server failed to authenticate the request." in result.err
+@pytest.fixture(params=["emulator, with the pages' SAS", "Azure"])
+def shared(request, storage, tmp_path):
+    """The options for start() and run(): an account, and a folder of scripts with queues apart."""
+    rights = re.search(r"--resource-types (\w+) --permissions (\w+)", PAGES["README.md"]).groups()
+    connection = os.getenv(OWN_ACCOUNT) if request.param == "Azure" else sas(storage, *rights)
+    if not connection:
+        pytest.skip(f"needs {OWN_ACCOUNT}")
+    account, prefix = open_account(connection), f"test-{uuid.uuid4().hex[:8]}-"
+    others = queue_names(account)
+    for script in SCRIPTS:
+        text = (PROJECT / script).read_text(encoding="utf-8")
+        text = re.sub('^([A-Z]+_QUEUE = ")', rf"\g<1>{prefix}", text, flags=re.M)
+        (tmp_path / script).write_text(text, encoding="utf-8")
+    (tmp_path / ".env").touch()
+    yield {"folder": tmp_path, SETTING: connection}
+    for queue in account.service.list_queues(name_starts_with=prefix):
+        account.service.delete_queue(queue)
+    assert queue_names(account) == others
 
 
-def test_readmes_sas_is_enough_for_both_patterns(start, run, storage, azurite):
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    rights = re.search(r"--resource-types (\w+) --permissions (\w+)", text).groups()
-    name = storage.service.account_name
-    signature = generate_account_sas(name, storage.key, *rights, "2100-01-01T00:00Z")
-    endpoint = f"QueueEndpoint=http://127.0.0.1:{azurite}/{name};"
-    sas = {SETTING: f"{endpoint}SharedAccessSignature={signature}"}
-    terminals = {script: start(script, **sas) for script in POLLERS}
-    assert run("pipe_producer.py", **sas).returncode == 0
-    terminals["final_consumer.py"].expect_exact("ORD-123")
-    assert run("requestor.py", **sas).returncode == 0
-    assert not [name for name in queue_names(storage) if name.startswith("reply-")]
+def test_both_patterns_on_an_account_beside_the_queues_of_others(shared, start, run):
+    terminals = {script: start(script, **shared) for script in POLLERS}
+    for script, terminal in terminals.items():
+        terminal.expect_exact(READY[script])
+    assert run("pipe_producer.py", **shared).returncode == 0
+    terminals["final_consumer.py"].expect_exact('"order_id": "ORD-123"')
+    assert "[Requestor] Reply received: HELLO WORLD\n" in run("requestor.py", **shared).out

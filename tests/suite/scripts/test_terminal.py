@@ -1,16 +1,14 @@
-"""What a person at a terminal meets: Ctrl+C, SIGTERM, output that appears at once, odd code pages."""
+"""What a person at a terminal meets: Ctrl+C, shells of other kinds, odd code pages."""
 
 import os
-import signal
 
 import pytest
 
 from suite.helpers.orders import order, wait_done
-from suite.helpers.terminals import interrupt, printed, spawn
-from support import processes
+from suite.helpers.terminals import interrupt
 from support.emulator import connection_string, free_port
 from support.queues import send
-from support.topology import POLLERS, QUEUES, READY, SCRIPTS, SETTING, TIMEOUT
+from support.topology import ONE_SHOTS, POLLERS, QUEUES, READY, SETTING, TIMEOUT
 
 STOPPED = {
     "pipe_producer.py": "Producer stopped.",
@@ -19,6 +17,12 @@ STOPPED = {
     "final_consumer.py": "[Final Consumer] Stopped.",
     "replier.py": "[Replier] Stopped.",
 }
+SHELL = """\
+import runpy, sys
+sys.argv.pop(0)
+sys.stdout = type("Shell", (), {"write": sys.stdout.write, "flush": sys.stdout.flush})()
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 posix = pytest.mark.skipif(os.name == "nt", reason="a console's Ctrl+C cannot be sent on Windows")
 
 
@@ -51,29 +55,12 @@ def test_ctrl_c_stops_the_producer_that_waits_for_input(start):
     assert (rest.splitlines()[-1], code) == (STOPPED["pipe_producer.py"], 130)
 
 
-@posix
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_sigterm_ends_a_script_at_once(start, script):
-    terminal = start(script, *(["-"] if script == "pipe_producer.py" else []))
-    terminal.expect_exact(READY.get(script, "..."))
-    terminal.kill(signal.SIGTERM)
-    assert terminal.proc.wait(timeout=TIMEOUT) == -signal.SIGTERM
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_shell_whose_output_cannot_be_reconfigured(storage, project, script):
+@pytest.mark.parametrize("script", ["filter_validate.py", *ONE_SHOTS])
+def test_output_that_cannot_be_reconfigured(start, project, tmp_path, script):
     """As in IDLE and Jupyter."""
-    shell = (
-        "import runpy, sys\n"
-        "sys.argv.pop(0)\n"
-        "sys.stdout = type('Shell', (), {'write': sys.stdout.write, 'flush': sys.stdout.flush})()\n"
-        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
-    )
-    python, *arguments = processes.command_line(script, folder=project)
-    environment = {**processes.variables(storage.connection), "PYTHONUNBUFFERED": "1"}
-    terminal = spawn([python, "-c", shell, *arguments], environment)
+    (tmp_path / "shell.py").write_text(SHELL)
+    terminal = start("shell.py", project / script, folder=tmp_path, PYTHONUNBUFFERED="1")
     terminal.expect_exact(READY.get(script, "..."))
-    assert "Traceback" not in printed(terminal)
 
 
 @pytest.mark.parametrize("script", ["final_consumer.py", "pipe_producer.py", "requestor.py"])

@@ -13,6 +13,25 @@ from support.topology import ARRIVED, POLLERS, READY, TIMEOUT
 PIPELINE = POLLERS[:3]
 ORDER = '{"order_id": "ORD-123", "amount": 25000, "items": ["item-A", "item-B"]}'
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+PRINTED = f"""\
+Sending order to the pipeline...
+-> Sent to 'queue-validate': {ORDER}
+Producer finished.
+[Filter A: Validate] Waiting for messages...
+[Filter A] Received: {ORDER}
+[Filter A] Validation successful. Passing to next filter.
+[Filter B: Enrich] Waiting for messages...
+[Filter B] Received: {ORDER}
+[Filter B] Enriched data. Passing to final queue.
+[Final Consumer] Waiting for processed messages...
+[Final Consumer] Fully processed message received: {ORDER[:-1]}, "processed_at": "TIME"}}
+"""
+REQUESTED = rf"""\[Requestor\] Created reply queue: '(reply-queue-{UUID})'
+\[Requestor\] Sending request with Correlation ID: ({UUID})
+\[Requestor\] Waiting for reply\.\.\.
+\[Requestor\] Reply received: HELLO WORLD
+\[Requestor\] Deleting reply queue\.
+"""
 
 
 def test_pipeline_prints_the_handouts_lines(start, run):
@@ -21,26 +40,9 @@ def test_pipeline_prints_the_handouts_lines(start, run):
         terminal.expect_exact(READY[script])
     producer = run("pipe_producer.py")
     terminals[2].expect(re.escape(ARRIVED) + r"[^\n]*\n")
-    lines = [printed(terminal).splitlines() for terminal in terminals]
+    text = producer.out + "".join(map(printed, terminals)).replace("\r\n", "\n")
+    assert re.sub(r'"20[0-9T:.+-]+"', '"TIME"', text) == PRINTED
     assert (producer.returncode, producer.err) == (0, "")
-    assert producer.out.splitlines() == [
-        "Sending order to the pipeline...",
-        f"-> Sent to 'queue-validate': {ORDER}",
-        "Producer finished.",
-    ]
-    assert lines[0] == [
-        READY["filter_validate.py"],
-        f"[Filter A] Received: {ORDER}",
-        "[Filter A] Validation successful. Passing to next filter.",
-    ]
-    assert lines[1] == [
-        READY["filter_enrich.py"],
-        f"[Filter B] Received: {ORDER}",
-        "[Filter B] Enriched data. Passing to final queue.",
-    ]
-    assert lines[2][0] == READY["final_consumer.py"]
-    assert lines[2][1].startswith(ARRIVED + ORDER[:-1] + ', "processed_at": "20')
-    assert len(lines[2]) == 2
 
 
 def test_producer_says_that_it_created_the_queue(run):
@@ -70,14 +72,7 @@ def test_request_and_reply_print_the_handouts_lines(start, run, storage):
     replier.expect_exact(READY["replier.py"])
     requestor = run("requestor.py")
     assert (requestor.returncode, requestor.err) == (0, "")
-    match = re.fullmatch(
-        rf"\[Requestor\] Created reply queue: '(reply-queue-{UUID})'\n"
-        rf"\[Requestor\] Sending request with Correlation ID: ({UUID})\n"
-        r"\[Requestor\] Waiting for reply\.\.\.\n"
-        r"\[Requestor\] Reply received: HELLO WORLD\n"
-        r"\[Requestor\] Deleting reply queue\.\n",
-        requestor.out,
-    )
+    match = re.fullmatch(REQUESTED, requestor.out)
     name, identity = match.groups()
     request = {"payload": "hello world", "reply_to": name, "correlation_id": identity}
     reply = {"result": "HELLO WORLD", "correlation_id": identity}
@@ -90,14 +85,13 @@ def test_request_and_reply_print_the_handouts_lines(start, run, storage):
     assert name not in queue_names(storage)
 
 
-def test_requestor_before_replier_with_a_payload_in_japanese(start, storage):
+def test_requestor_before_replier_with_a_payload_in_japanese(start):
     requestor = start("requestor.py", "in", "time", "\u5c71\u7530")
     requestor.expect_exact("[Requestor] Waiting for reply...")
     replier = start("replier.py")
     replier.expect_exact('{"payload": "in time \u5c71\u7530", ')
     replier.expect_exact('{"result": "IN TIME \u5c71\u7530", ')
     requestor.expect_exact("[Requestor] Reply received: IN TIME \u5c71\u7530")
-    requestor.expect_exact("[Requestor] Deleting reply queue.")
     assert requestor.proc.wait(timeout=TIMEOUT) == 0
 
 
@@ -105,5 +99,4 @@ def test_ten_requestors_get_each_its_own_reply(start):
     start("replier.py")
     requestors = [start("requestor.py", "number", number) for number in range(10)]
     for number, requestor in enumerate(requestors):
-        requestor.expect_exact(f"[Requestor] Reply received: NUMBER {number}\n")
-        requestor.expect_exact("[Requestor] Deleting reply queue.")
+        requestor.expect(rf"\[Requestor\] Reply received: NUMBER {number}\r?\n")
