@@ -11,7 +11,7 @@ from support.topology import PROJECT, SCRIPTS
 SHORT = ("VISIBILITY_TIMEOUT = 30", "VISIBILITY_TIMEOUT = 2")
 TOP_LEVEL = [*SCRIPTS, "README.md", "README.ja.md", "requirements.txt", "tests", ".env.example"]
 TOP_LEVEL += [".ci", ".devcontainer", ".github", ".gitignore", ".pytest.ini", ".ruff.toml"]
-TOP_LEVEL += [".typos.toml", ".vscode"]
+TOP_LEVEL += [".gitattributes", ".typos.toml", ".vscode"]
 
 
 def copy_project(folder):

@@ -6,8 +6,8 @@ import pytest
 
 from suite.helpers.orders import give, order, wait_done
 from suite.helpers.proxy import Recorder
-from support.queues import wait_until
-from support.topology import POLLERS, READY
+from support.queues import queue_names, wait_until
+from support.topology import POLLERS, QUEUES, READY
 
 POLL_INTERVAL = 0.5  # seconds between two looks of an idle poller
 
@@ -27,10 +27,13 @@ def test_batch_of_8_is_one_receive(start, storage, behind, script):
 
 
 @pytest.mark.parametrize("script", POLLERS)
-def test_idle_poller_looks_every_half_second_and_makes_no_other_call(start, behind, script):
-    """The median: on a loaded machine one look may be late."""
+def test_poller_makes_its_queues_and_looks_every_half_second(start, storage, behind, script):
+    """And it makes no other call. The median: on a loaded machine one look may be late."""
     recorder = Recorder()
     start(script, **behind(recorder)).expect_exact(READY[script])
+    source, target = QUEUES[script]
+    poison = None if script == "final_consumer.py" else f"{source}-poison"
+    assert set(queue_names(storage)) == {source, target, poison} - {None}
     begin = len(recorder.times)
     wait_until(lambda: len(recorder.times) > begin + 7, what="seven looks")
     assert {call.split()[0] for call in recorder.calls[begin:]} == {"receive"}

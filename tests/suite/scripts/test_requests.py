@@ -16,7 +16,7 @@ from suite.helpers.orders import (
     wait_depth,
     wait_done,
 )
-from suite.helpers.proxy import Recorder
+from suite.helpers.proxy import Recorder, error
 from suite.helpers.terminals import interrupt, printed
 from support.queues import depth, ensure_queue, queue_names, send, take
 from support.topology import TIMEOUT
@@ -107,7 +107,10 @@ def test_ctrl_c_deletes_the_reply_queue(requestor, storage):
 
 
 def test_error_of_storage_is_said_and_deletes_the_reply_queue(run, storage, behind):
-    result = run("requestor.py", **behind(Recorder("receive", lambda forward: None, times=2)))
+    result = run(
+        "requestor.py",
+        **behind(Recorder("receive", lambda forward: error(503, "ServerBusy"), 1, 2)),
+    )
     reason, deleting = result.out.splitlines()[-2:]
     assert reason.startswith("[Requestor] Storage error: ")
     assert deleting == "[Requestor] Deleting reply queue."
