@@ -143,8 +143,14 @@ def test_two_wait_for_the_first_and_take_over_if_it_is_killed(copy, variables):
     ("file", "old", "new", "reason", "last"),
     [
         ("requirements.txt", "dotenv", "gone", "distribution found for python-gone", "Python pack"),
-        ("tests/support/environment.py", "file:", "9", "npm error", "Azurite: failed"),
-        ("tests/support/environment.py", "file:", "file:gone/", "module '", "Check of Azurite"),
+        (
+            "tests/support/environment.py",
+            '"file:',
+            '"9.9.9", "z": "file:',
+            "npm error",
+            "Azurite: failed",
+        ),
+        ("tests/support/environment.py", '"file:', '"file:gone/', "module '", "Check of Azurite"),
     ],
 )
 def test_what_fails_is_named_after_its_own_words_and_is_not_done(
