@@ -15,6 +15,7 @@ DEFAULTS = ["-n", "6", "--maxschedchunk", "1", "-q", "-rfEs"]
 def main():
     """Run pytest with the arguments of the command line; return its exit code."""
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    os.environ["PYTHONIOENCODING"] = "utf-8"  # in which xdist sends its workers a path
     command = [sys.executable, "-m", "pytest", *DEFAULTS, *sys.argv[1:]]
     return subprocess.call(command, cwd=topology.PROJECT)
 

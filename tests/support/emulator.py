@@ -15,7 +15,7 @@ from pathlib import Path
 
 ACCOUNT = "devstoreaccount1"  # Azurite's well-known account; its key is public
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-START_TIMEOUT = 60  # seconds
+START_TIMEOUT = 120  # seconds; a virus scanner looks at some thousand files
 MAIN = Path(sys.prefix, "azurite", "node_modules", "azurite", "dist", "src", "queue", "main.js")
 # Azurite saves its data when it hears Ctrl+C. Let it hear one when its standard input ends, because we
 # close it or are gone, and when its window is closed (SIGHUP on Windows): again until it listens.
@@ -72,6 +72,8 @@ def start_azurite(folder, port=0, accounts=None):
             if listens:
                 stack.pop_all()
                 return process, int(listens.group(1))
+        if process.poll() is None:
+            raise RuntimeError(f"Azurite did not start within {START_TIMEOUT} s.")
     words = log.read_text(encoding="utf-8", errors="replace").strip()
     if "Cannot find module" in words:
         words = f"a part of it is missing. Delete the folder {sys.prefix}, and run this again."

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import signal
 import time
 
@@ -47,7 +48,10 @@ def interrupt(process):
     would kill an interpreter that is about to end.
     """
     import pexpect
+    import pytest
 
+    if os.name == "nt":
+        pytest.skip("a process that pexpect starts on Windows is in a group that hears no Ctrl+C")
     time.sleep(0.25)  # half of POLL_INTERVAL
     silent = True
     while silent:
