@@ -41,6 +41,7 @@ PACKAGES = {  # name: what is in it
 TOOL = "from support import environment\n\nenvironment.run_tool(lambda: print('Here.') or 7)\n"
 SET_UP = "First run: setting up"
 posix = pytest.mark.skipif(NT, reason="the small Node.js is a shell script")
+pytestmark = pytest.mark.timeout(600)  # beside an installation, say
 
 
 @pytest.fixture(scope="session")
@@ -125,9 +126,9 @@ def test_whatever_is_set_and_active_all_goes_into_the_projects_own(copy, variabl
 def test_two_wait_for_the_first_and_take_over_if_it_is_killed(copy, variables):
     venv.create(copy / "venv")  # without pip, as uv makes one
     command = [str(BASE), str(copy / "tests" / "tool.py")]
-    first = terminals.spawn(command, variables, timeout=60)
+    first = terminals.spawn(command, variables, timeout=300)
     first.expect_exact("  pip ...")
-    others = [terminals.spawn(command, variables, timeout=60) for _ in range(2)]
+    others = [terminals.spawn(command, variables, timeout=300) for _ in range(2)]
     for other in others:
         other.expect_exact("Another terminal sets this up; waiting for it (0 s)")
     first.proc.kill()
