@@ -5,6 +5,7 @@ queues that are left. Stop the scripts first: one that is at work still sends on
 On an account that is not the emulator's, it asks first.
 """
 
+import argparse
 import contextlib
 import sys
 from pathlib import Path
@@ -55,6 +56,7 @@ def main():
     """Reset the account in .env; exit with a line if that fails."""
     from azure.core.exceptions import AzureError, ClientAuthenticationError
 
+    argparse.ArgumentParser(description=__doc__.split("\n\n")[0]).parse_args()  # for --help
     try:
         reset(queues.account_in_env())
     except ClientAuthenticationError as error:
