@@ -149,7 +149,7 @@ def alone():
     with open(__file__, "r+b") as file:
         os.set_inheritable(file.fileno(), True)  # a pip or npm that outlives its starter holds it
         for seconds in itertools.count():
-            with contextlib.suppress(BlockingIOError, PermissionError):
+            with contextlib.suppress(BlockingIOError):
                 lock(file)
                 break
             if seconds % SIGN_OF_LIFE == 0:
@@ -159,12 +159,15 @@ def alone():
 
 
 def lock(file):
-    """Lock the file for this process; BlockingIOError or PermissionError if another one has it."""
+    """Lock the file for this process; BlockingIOError if another one has it."""
     if os.name == "nt":
         import msvcrt
 
         file.seek(2**30)  # behind its end, for what is locked there cannot be read
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            raise BlockingIOError from error
     else:
         import fcntl
 
