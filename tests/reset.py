@@ -20,17 +20,22 @@ EMULATOR = ("127.0.0.1", "localhost")
 
 
 def reset(storage):
-    """Empty the queues, and say what was in them; exit if that is not wanted."""
+    """Empty the queues, and say what was in them; exit if the user does not want it."""
     from azure.core.exceptions import ResourceNotFoundError
 
     there = queues.queue_names(storage)
     replies = [name for name in there if name.startswith("reply-queue-")]
     counts = {name: queues.depth(storage, name) for name in QUEUES if name in there}
-    if not (any(counts.values()) or replies):
+    messages = sum(counts.values())
+    if not (messages or replies):
         print("All queues are empty.")
         return
     if urlsplit(storage.service.url).hostname not in EMULATOR:
-        ask(storage.service.account_name, sum(counts.values()), len(replies))
+        print(f"Account {storage.service.account_name}: ", end="")
+        print(f"{messages} messages and {len(replies)} reply queues will be deleted.")
+        print("Delete them? [y/N] ", end="", flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            sys.exit("Nothing was deleted.")
     for name, count in counts.items():
         storage.service.get_queue_client(name).clear_messages()
         if count:
@@ -39,17 +44,6 @@ def reset(storage):
         with contextlib.suppress(ResourceNotFoundError):  # its requestor was faster
             storage.service.delete_queue(name)
         print(f"{name}: deleted")
-
-
-def ask(account, messages, replies):
-    """Exit unless the user wants so many messages and reply queues of the account deleted."""
-    print(f"Account {account}: {messages} messages and {replies} reply queues will be deleted.")
-    try:
-        answer = input("Delete them? [y/N] ")
-    except EOFError:
-        answer = ""
-    if answer.strip().lower() not in ("y", "yes"):
-        sys.exit("Nothing was deleted.")
 
 
 def main():
