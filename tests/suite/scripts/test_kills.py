@@ -60,18 +60,38 @@ def test_kill_loses_nothing_and_doubles_only_the_message_in_work(
     assert sorted(found) == wanted
 
 
-def test_two_copies_with_work_beyond_the_visibility_timeout_double_but_lose_nothing(
-    start, altered, storage
-):
-    work = "    if validate(order):\n"
-    folder = altered("filter_validate.py", *SHORT, work, f"    time.sleep(1)\n{work}")
+@pytest.fixture
+def two_slow_copies(start, altered):
+    """Return two_slow_copies(seconds): two Filters A that wait, whose work on an order takes so long."""
+
+    def two_slow_copies(seconds):
+        work = "    if validate(order):\n"
+        changes = (*SHORT, work, f"    time.sleep({seconds})\n{work}")
+        folder = altered("filter_validate.py", *changes)
+        terminals = [start("filter_validate.py", folder=folder) for _ in range(2)]
+        for terminal in terminals:
+            terminal.expect_exact(READY["filter_validate.py"])
+        return terminals
+
+    return two_slow_copies
+
+
+def test_work_beyond_the_visibility_timeout_is_doubled_but_not_lost(storage, two_slow_copies):
+    terminals = two_slow_copies(1)
     send(storage, "queue-validate", *map(order, range(COUNT)))
-    terminals = [start("filter_validate.py", folder=folder) for _ in range(2)]
     wait_done(storage, "filter_validate.py")
     found = numbers(take(storage, "queue-enrich", COUNT))
     assert set(found + numbers(poisoned(storage))) == set(range(COUNT))
     assert len(found) > COUNT
     assert "Storage error: The specified" in "".join(map(printed, terminals))
+
+
+def test_two_copies_share_the_orders(storage, two_slow_copies):
+    terminals = two_slow_copies(0.1)
+    send(storage, "queue-validate", *map(order, range(40)))
+    wait_done(storage, "filter_validate.py")
+    assert set(numbers(take(storage, "queue-enrich", 40))) == set(range(40))
+    assert all("ORD-" in printed(terminal) for terminal in terminals)
 
 
 @pytest.mark.slow
@@ -92,15 +112,3 @@ def test_order_that_ends_the_process_takes_at_most_7_good_ones_into_the_poison_q
     assert order("bad") in poison
     assert len(poison) <= 1 + 7
     assert set(take(storage, "queue-enrich", 32)) | set(poison) == {*good, order("bad")}
-
-
-@pytest.mark.parametrize("script", ["filter_validate.py", "replier.py"])
-def test_two_copies_share_the_messages(start, storage, script):
-    terminals = [start(script) for _ in range(2)]
-    for terminal in terminals:
-        terminal.expect_exact(READY[script])
-    give(storage, script, *map(order, range(40)))
-    wait_done(storage, script)
-    texts = [printed(terminal) for terminal in terminals]
-    assert sorted(arrived(script, storage, texts, 40)) == list(range(40))
-    assert all("ORD-" in text for text in texts)
