@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # also if PYTHONSAFEPATH is set
@@ -43,7 +44,8 @@ def main():
     with contextlib.suppress(KeyboardInterrupt):
         print(f"Azurite listens on {url}. Leave this terminal open; Ctrl+C stops it.")
         print(f"It keeps its data in {folder}", flush=True)
-        process.wait()
+        while process.poll() is None:  # wait() would hear no interrupt on Windows
+            time.sleep(0.5)
     emulator.stop_azurite(process)
     print("Azurite stopped.")
     return process.returncode
