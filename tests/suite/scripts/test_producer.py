@@ -17,13 +17,13 @@ def file(tmp_path):
 
 @pytest.mark.parametrize("mark, end", [("", "\n"), ("\ufeff", "\r\n")])
 @pytest.mark.parametrize("source", ["file", "standard input"])
-def test_each_line_that_is_not_blank_is_an_order(run, storage, file, source, mark, end):
+def test_each_line_that_is_not_blank_is_an_order(run_script, storage, file, source, mark, end):
     data = (mark + end.join([LINES[0], "", " \t ", *LINES[1:]]) + end).encode("utf-8")
     file.write_bytes(data)
     if source == "file":
-        result = run("pipe_producer.py", file)
+        result = run_script("pipe_producer.py", file)
     else:  # as from a console in Japan, where Python's own choice is another encoding
-        result = run("pipe_producer.py", "-", input=data, PYTHONIOENCODING="cp932:replace")
+        result = run_script("pipe_producer.py", "-", input=data, PYTHONIOENCODING="cp932:replace")
     assert result.returncode == 0
     messages = ensure_queue(storage, "queue-validate").peek_messages(32)
     assert {message.expires_on.year for message in messages} == {9999}  # never
@@ -31,8 +31,8 @@ def test_each_line_that_is_not_blank_is_an_order(run, storage, file, source, mar
     assert result.out.count(SENT) == len(LINES)
 
 
-def test_typed_line_is_sent_at_once(start):
-    producer = start("pipe_producer.py", "-")
+def test_typed_line_is_sent_at_once(start_script):
+    producer = start_script("pipe_producer.py", "-")
     for line in ('{"amount": 1}', '{"amount": 2}'):
         producer.sendline(line)
         producer.expect_exact(SENT + line)
@@ -48,10 +48,10 @@ def test_typed_line_is_sent_at_once(start):
         ("-", "\u6ce8\u6587".encode("cp932")),
     ],
 )
-def test_what_cannot_be_read_is_one_line(failure, storage, file, name, data):
+def test_what_cannot_be_read_is_one_line(error_line, storage, file, name, data):
     file.write_bytes(data)
     path = name if name == "-" else file.parent / name
-    assert failure("pipe_producer.py", path, input=data).startswith(f"Cannot read {path}: ")
+    assert error_line("pipe_producer.py", path, input=data).startswith(f"Cannot read {path}: ")
     assert depth(storage, "queue-validate") == 0
 
 
@@ -61,11 +61,11 @@ def test_what_cannot_be_read_is_one_line(failure, storage, file, name, data):
     ids=["too large", "connection lost"],
 )
 def test_line_that_is_not_sent_is_named_and_those_before_are_sent(
-    run, storage, behind, file, third, cut, reason
+    run_script, storage, via_proxy, file, third, cut, reason
 ):
     file.write_text(f"first\n\n{third}\nfourth\n")
     recorder = Recorder("send", lambda forward: None, first=2, times=cut)
-    result = run("pipe_producer.py", file, **behind(recorder))
+    result = run_script("pipe_producer.py", file, **via_proxy(recorder))
     assert (result.returncode, result.err.count("\n")) == (1, 1)
     assert result.err.startswith(f"Stopped at line 3: {reason}")
     assert result.out.endswith(f"{SENT}first\n")
@@ -74,21 +74,23 @@ def test_line_that_is_not_sent_is_named_and_those_before_are_sent(
 
 @pytest.mark.parametrize("character", ["\x00", "\x08", "\x0e", "\x1b", "\ufffe", "\uffff"])
 def test_character_that_no_message_can_hold_is_named_and_stops_no_filter(
-    failure, start, storage, file, character
+    error_line, start_script, storage, file, character
 ):
     """Such as Esc, of an arrow key: Azurite would take it, and answer with 500 whoever receives."""
     passes = '{"amount": 1, "tab":\t0, "text": "\x7f\x85\u202e\u3000\U0001f375"}'
     file.write_bytes(f"{passes}\n{{{character}}}\n{passes}".encode())
-    line = failure("pipe_producer.py", file)
+    line = error_line("pipe_producer.py", file)
     assert line == f"Stopped at line 2: a message cannot hold {ascii(character)}.\n"
-    start("filter_validate.py")
+    start_script("filter_validate.py")
     assert take(storage, "queue-enrich") == [passes]
     assert depth(storage, "queue-validate") == 0
 
 
-def test_set_in_order_is_shown_as_ones_own_mistake(run, altered, storage):
-    folder = altered("pipe_producer.py", '["item-A", "item-B"]', '{"item-A", "item-B"}')
-    result = run("pipe_producer.py", folder=folder, traceback="Object of type set is not JSON")
+def test_set_in_order_is_shown_as_ones_own_mistake(run_script, altered_copy, storage):
+    folder = altered_copy("pipe_producer.py", '["item-A", "item-B"]', '{"item-A", "item-B"}')
+    result = run_script(
+        "pipe_producer.py", folder=folder, traceback="Object of type set is not JSON"
+    )
     assert result.returncode == 1
     assert "TypeError" in result.err
     assert queue_names(storage) == []

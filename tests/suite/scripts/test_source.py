@@ -63,11 +63,11 @@ def test_requirements_are_the_two_packages():
 
 
 @pytest.mark.parametrize("command", ["ruff check", "ruff format --check", "typos"])
-def test_lint_format_and_spelling(project, command):
+def test_lint_format_and_spelling(clone, command):
     """Of the project's own files: what a participant put beside them is his."""
     program, *arguments = command.split()
     if program == "typos" and platform.machine() == "ARM64":
         pytest.skip("it has no wheel for Windows on ARM")
     program = str(Path(sys.executable).parent / program)  # the virtual environment's
     options = ["--no-cache"] if "ruff" in command else []
-    subprocess.check_call([program, *arguments, *options, "."], cwd=project)
+    subprocess.check_call([program, *arguments, *options, "."], cwd=clone)

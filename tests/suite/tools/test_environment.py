@@ -135,7 +135,7 @@ def test_two_wait_for_the_first_and_take_over_if_it_is_killed(copy, variables):
     for other in others:
         other.expect_exact("Here.")
         assert other.proc.wait(timeout=TIMEOUT) == 7
-    texts = [terminals.printed(process) for process in [first, *others]]
+    texts = [terminals.kill_and_read(process) for process in [first, *others]]
     assert sorted(SET_UP in text for text in texts[1:]) == [False, True], texts
     assert "\n    1 s" in "".join(texts)  # a sign of life
 

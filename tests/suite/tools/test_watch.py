@@ -22,9 +22,9 @@ def row(name, *cells):
     return " +".join(map(str, [name, *cells])) + " "
 
 
-def test_queue_that_grows_is_marked_as_long_as_it_grows(start, storage):
+def test_queue_that_grows_is_marked_as_long_as_it_grows(start_script, storage):
     send(storage, "queue-finalize", *["it stays"] * 9)
-    board = start(WATCH, "--interval", "0.2")
+    board = start_script(WATCH, "--interval", "0.2")
 
     def marked():
         send(storage, "queue-enrich", "one more")
@@ -35,7 +35,7 @@ def test_queue_that_grows_is_marked_as_long_as_it_grows(start, storage):
     assert not re.search("queue-finalize.* <- grows", board.log.getvalue())
 
 
-def test_what_is_on_the_board_and_what_is_left_out(run, storage, clone, behind):
+def test_what_is_on_the_board_and_what_is_left_out(run_script, storage, clone, via_proxy):
     replies = [f"reply-queue-{n:08d}-and-so-on" for n in range(200)]
     for name in [*replies, "queue-validate-poison", "another-queue"]:
         storage.service.create_queue(name)
@@ -48,9 +48,9 @@ def test_what_is_on_the_board_and_what_is_left_out(run, storage, clone, behind):
         calls.append(call)
         return forward()
 
-    setting = f'{SETTING}="{behind(intercept)[SETTING]}"\n'
+    setting = f'{SETTING}="{via_proxy(intercept)[SETTING]}"\n'
     (clone / ".env").write_text(setting, encoding="utf-8-sig")  # as Windows' editors may
-    shown = run(WATCH, "--once", folder=clone, **{SETTING: None}).out
+    shown = run_script(WATCH, "--once", folder=clone, **{SETTING: None}).out
     rows = [
         row("queue-validate", "-", "-", "-", "-", "-", "-", "not there"),
         row("queue-enrich", 32, 32, 0, 0, "[0-9]+ s"),
@@ -66,11 +66,11 @@ def test_what_is_on_the_board_and_what_is_left_out(run, storage, clone, behind):
     assert "contents" not in shown
 
 
-def test_dequeue_count_climbs_each_time_a_message_comes_back(start, storage):
+def test_dequeue_count_climbs_each_time_a_message_comes_back(start_script, storage):
     """As it does while a bug in a filter makes its work fail, until the sixth time."""
     send(storage, "queue-validate", "comes back")
     queue = ensure_queue(storage, "queue-validate")
-    board = start(WATCH, "--interval", "0.2")
+    board = start_script(WATCH, "--interval", "0.2")
     board.expect(row("queue-validate", 1, 1, 0, 0, r"\d+ s"))
     for count in range(1, 6):
         next(queue.receive_messages(visibility_timeout=2))
@@ -80,8 +80,8 @@ def test_dequeue_count_climbs_each_time_a_message_comes_back(start, storage):
     board.expect(row("queue-validate", 2, 2, 0, 5, r"\d+ s"))
 
 
-def test_nothing_moves_the_cursor_of_a_file(start):
-    board = start(WATCH, "--interval", "0.2", FORCE_COLOR="1")
+def test_nothing_moves_the_cursor_of_a_file(start_script):
+    board = start_script(WATCH, "--interval", "0.2", FORCE_COLOR="1")
     for _ in range(3):
         board.expect("request-queue ")
     assert re.findall("\x1b\\[[^m]*[A-Zhl]", board.log.getvalue()) == []
@@ -94,7 +94,7 @@ def test_age_is_rounded_down():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
-def test_small_window_shows_what_is_not_empty_and_why_there_are_no_figures(storage, behind):
+def test_small_window_shows_what_is_not_empty_and_why_there_are_no_figures(storage, via_proxy):
     send(storage, "queue-enrich", *["waits"] * 3)
     storage.service.create_queue("queue-finalize")
     trouble = []
@@ -102,7 +102,7 @@ def test_small_window_shows_what_is_not_empty_and_why_there_are_no_figures(stora
     def intercept(call, forward):
         return PORTAL if trouble else forward()
 
-    variables = {**processes.variables(behind(intercept)[SETTING]), "TERM": "xterm"}
+    variables = {**processes.variables(via_proxy(intercept)[SETTING]), "TERM": "xterm"}
     python, *arguments = processes.command_line(WATCH, "--interval", "0.2")
     for name in ("LINES", "COLUMNS"):  # readline puts pytest's own into the environment
         variables.pop(name, None)
@@ -146,13 +146,13 @@ def test_storage_goes_away_and_comes_back_and_ctrl_c_leaves_the_terminal_as_it_w
 
 
 @pytest.mark.parametrize("setting", ["prose", "wrong key", "no host", "away", "a portal's page"])
-def test_what_cannot_work_gives_one_line(run, storage, behind, setting):
+def test_what_cannot_work_gives_one_line(run_script, storage, via_proxy, setting):
     connection = {
         "wrong key": storage.connection.replace("AccountKey=", "AccountKey=QUFB"),
         "no host": f"AccountName={storage.key * 2};AccountKey=name",
         "away": "AccountName=x;AccountKey=QUFB;QueueEndpoint=http://127.0.0.1:9/x",
-        "a portal's page": behind(lambda *_: PORTAL)[SETTING],
+        "a portal's page": via_proxy(lambda *_: PORTAL)[SETTING],
     }.get(setting, setting)
-    result = run(WATCH, "--once", **{SETTING: connection})
+    result = run_script(WATCH, "--once", **{SETTING: connection})
     assert (result.returncode, result.out, len(result.err.splitlines())) == (1, "", 1)
     assert ("Wrong key in .env?" in result.err) == (setting == "wrong key")
