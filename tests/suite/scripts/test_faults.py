@@ -1,7 +1,5 @@
 """Faults of single calls, chosen by kind and queue: each is said, and no order is lost by it."""
 
-import time
-
 import pytest
 
 from suite.helpers.copies import SHORT
@@ -15,16 +13,9 @@ COUNT = 3  # good orders
 FAILED = "Storage error: "
 
 
-def be_late(forward):
-    """Answer after 5 s; a script waits for 4 s."""
-    time.sleep(5)
-    return forward()
-
-
 FAULTS = {
     "503": lambda forward: error(503, "ServerBusy"),
     "answer lost": lose_answer,
-    "late": be_late,
     "page of a company proxy": lambda forward: (502, {"Content-Type": "text/html"}, b"Sorry"),
 }
 

@@ -1,12 +1,16 @@
 """The producer with a file or standard input, and with a mistake of the reader's own."""
 
+import os
+
+import pexpect
 import pytest
 
 from suite.helpers.proxy import Recorder
+from support import processes
 from support.queues import depth, ensure_queue, queue_names, take
+from support.topology import SENT, TIMEOUT
 
 LINES = ['{"amount": 1}', "not JSON", '{"name": "\u5c71\u7530\u3000\u592a\u90ce"}', "last"]
-SENT = "-> Sent to 'queue-validate': "
 
 
 @pytest.fixture
@@ -72,7 +76,7 @@ def test_line_that_is_not_sent_is_named_and_those_before_are_sent(
     assert take(storage, "queue-validate") == ["first"]
 
 
-@pytest.mark.parametrize("character", ["\x00", "\x08", "\x0e", "\x1b", "\ufffe", "\uffff"])
+@pytest.mark.parametrize("character", ["\x00", "\x08", "\x0e", "\ufffe", "\uffff"])
 def test_character_that_no_message_can_hold_is_named_and_stops_no_filter(
     error_line, start_script, storage, file, character
 ):
@@ -84,6 +88,21 @@ def test_character_that_no_message_can_hold_is_named_and_stops_no_filter(
     start_script("filter_validate.py")
     assert take(storage, "queue-enrich") == [passes]
     assert depth(storage, "queue-validate") == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_arrow_key_in_a_terminal_is_said_and_what_came_before_was_sent(storage):
+    python, *arguments = processes.command_line("pipe_producer.py", "-")
+    variables = processes.variables(storage.connection)
+    options = {"env": variables, "encoding": "utf-8", "timeout": TIMEOUT}
+    with pexpect.spawn(python, arguments, **options) as terminal:
+        for line in ("first", "\x1b[A"):
+            terminal.sendline(line)
+        terminal.expect_exact(f"{SENT}first")
+        terminal.expect_exact("Stopped at line 2: a message cannot hold '\\x1b'.")
+        terminal.expect(pexpect.EOF)
+    assert terminal.exitstatus == 1
+    assert take(storage, "queue-validate") == ["first"]
 
 
 def test_set_in_order_is_shown_as_ones_own_mistake(run_script, altered_copy, storage):

@@ -1,8 +1,5 @@
 """The reset: what it deletes, and what it asks and says before."""
 
-import pytest
-
-from suite.helpers.proxy import PORTAL
 from support.queues import depth, ensure_queue, queue_names, send
 from support.topology import SETTING
 
@@ -50,24 +47,3 @@ def test_elsewhere_than_on_the_emulator_it_asks_first(run_script, storage, azuri
     result = run_script(RESET, input=b"y\n", **variables)
     assert (result.returncode, depth(storage, "queue-enrich")) == (0, 0)
     assert "queue-enrich: 2 messages deleted\nreply-queue-00000000-left-over: " in result.out
-
-
-@pytest.mark.parametrize(
-    ("setting", "line"),
-    [
-        ("prose", f"{SETTING} is not set, or wrong. See .env.example."),
-        ("wrong key", "Wrong key in .env? "),
-        ("AccountName=x;AccountKey=QUFB;QueueEndpoint=http://127.0.0.1:9/x", "Storage error: "),
-        ("a portal's page", "Storage error: Not a queue service, something else answers: 200"),
-    ],
-)
-def test_what_it_cannot_use_gives_the_line_of_the_scripts(
-    run_script, storage, via_proxy, setting, line
-):
-    connection = {
-        "wrong key": storage.connection.replace("AccountKey=", "AccountKey=QUFB"),
-        "a portal's page": via_proxy(lambda *_: PORTAL)[SETTING],
-    }.get(setting, setting)
-    result = run_script(RESET, **{SETTING: connection})
-    assert (result.returncode, result.out, result.err.count("\n")) == (1, "", 1)
-    assert result.err.startswith(line)

@@ -9,7 +9,7 @@ import pexpect
 import pytest
 
 import watch
-from suite.helpers.proxy import PORTAL
+from suite.helpers.proxy import PORTAL, Recorder
 from support import emulator, processes
 from support.queues import ensure_queue, send, wait_until
 from support.topology import SETTING, TIMEOUT
@@ -42,13 +42,8 @@ def test_what_is_on_the_board_and_what_is_left_out(run_script, storage, clone, v
     counts = {"queue-enrich": 32, "queue-finalize": 33, "queue-enrich-poison": 1, replies[0]: 1}
     for name, count in counts.items():
         send(storage, name, *["contents"] * count)
-    calls = []
-
-    def intercept(call, forward):
-        calls.append(call)
-        return forward()
-
-    setting = f'{SETTING}="{via_proxy(intercept)[SETTING]}"\n'
+    recorder = Recorder()
+    setting = f'{SETTING}="{via_proxy(recorder)[SETTING]}"\n'
     (clone / ".env").write_text(setting, encoding="utf-8-sig")  # as Windows' editors may
     shown = run_script(WATCH, "--once", folder=clone, **{SETTING: None}).out
     rows = [
@@ -62,7 +57,7 @@ def test_what_is_on_the_board_and_what_is_left_out(run_script, storage, clone, v
         row("queue-enrich-poison", 1, 1, 0, 0, "[0-9]+ s"),
     ]
     assert re.fullmatch(".*\n".join(["queue ", *rows, "[0-9:]+"]) + "\n", shown), shown
-    assert len(calls) == 14  # the list, 9 counts, and a look into 4 that are not empty
+    assert len(recorder.calls) == 14  # the list, 9 counts, and a look into 4 that are not empty
     assert "contents" not in shown
 
 
@@ -94,42 +89,18 @@ def test_age_is_rounded_down():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
-def test_small_window_shows_what_is_not_empty_and_why_there_are_no_figures(storage, via_proxy):
-    send(storage, "queue-enrich", *["waits"] * 3)
-    storage.service.create_queue("queue-finalize")
-    trouble = []
-
-    def intercept(call, forward):
-        return PORTAL if trouble else forward()
-
-    variables = {**processes.variables(via_proxy(intercept)[SETTING]), "TERM": "xterm"}
-    python, *arguments = processes.command_line(WATCH, "--interval", "0.2")
-    for name in ("LINES", "COLUMNS"):  # readline puts pytest's own into the environment
-        variables.pop(name, None)
-    options = {"env": variables, "encoding": "utf-8", "timeout": TIMEOUT, "dimensions": (5, 40)}
-    with pexpect.spawn(python, arguments, **options) as board:
-        lines = r"queue +all waiting hidden *\nqueue-enrich +3 +3 +0 *\n"
-        board.expect(r"\d\d:\d\d:\d\d")
-        assert re.search(lines + r"\Z", plain(board.before))
-        trouble.append("a portal's page")
-        board.expect("else answers: 200")
-        assert re.search(lines + r"No figures since .*\n.*\Z", plain(board.before))
-
-
-def plain(shown):
-    """Return what a terminal showed without its codes."""
-    return re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]|\r", "", shown)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
 def test_storage_goes_away_and_comes_back_and_ctrl_c_leaves_the_terminal_as_it_was(tmp_path):
+    """In a window that is too narrow for all columns."""
     process, port = emulator.start_azurite(tmp_path)
     variables = {**processes.variables(emulator.connection_string(port)), "TERM": "xterm"}
+    variables.pop("COLUMNS", None)  # readline puts pytest's own into the environment
     (python, *arguments), log = processes.command_line(WATCH), io.StringIO()
     options = {"env": variables, "encoding": "utf-8", "timeout": TIMEOUT, "logfile": log}
     try:
-        with pexpect.spawn(python, arguments, **options) as board:
+        with pexpect.spawn(python, arguments, dimensions=(24, 60), **options) as board:
             board.expect("\nrequest-queue")
+            assert "hidden" in board.before
+            assert "dequeues" not in board.before
             emulator.stop_azurite(process)
             board.expect("\x1b\\[2mrequest-queue")  # dimmed
             board.expect(r"No figures since \d\d:\d\d:\d\d: .*refused")
@@ -145,14 +116,13 @@ def test_storage_goes_away_and_comes_back_and_ctrl_c_leaves_the_terminal_as_it_w
     assert board.exitstatus == 0
 
 
-@pytest.mark.parametrize("setting", ["prose", "wrong key", "no host", "away", "a portal's page"])
-def test_what_cannot_work_gives_one_line(run_script, storage, via_proxy, setting):
-    connection = {
-        "wrong key": storage.connection.replace("AccountKey=", "AccountKey=QUFB"),
-        "no host": f"AccountName={storage.key * 2};AccountKey=name",
-        "away": "AccountName=x;AccountKey=QUFB;QueueEndpoint=http://127.0.0.1:9/x",
-        "a portal's page": via_proxy(lambda *_: PORTAL)[SETTING],
-    }.get(setting, setting)
-    result = run_script(WATCH, "--once", **{SETTING: connection})
-    assert (result.returncode, result.out, len(result.err.splitlines())) == (1, "", 1)
-    assert ("Wrong key in .env?" in result.err) == (setting == "wrong key")
+@pytest.mark.parametrize("tool", [[WATCH, "--once"], ["tests/reset.py"]])
+def test_what_a_tool_cannot_use_gives_the_line_of_the_scripts(error_line, storage, via_proxy, tool):
+    for setting, line in {
+        "prose": f"{SETTING} is not set, or wrong. See .env.example.",
+        f"AccountName={storage.key * 2};AccountKey=name": f"{SETTING} is not set",  # no host
+        storage.connection.replace("AccountKey=", "AccountKey=QUFB"): "Wrong key in .env? ",
+        re.sub(r":\d+/", ":9/", storage.connection): "Failed to establish a new connection",
+        via_proxy(lambda *_: PORTAL)[SETTING]: "Not a queue service, something else answers: 200",
+    }.items():
+        assert line in error_line(*tool, **{SETTING: setting})
