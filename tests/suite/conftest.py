@@ -63,8 +63,8 @@ def clone(tmp_path):
 
 
 @pytest.fixture
-def altered_copy(tmp_path):
-    """Return altered_copy(script, old, new, ...): a folder with a copy of the script, each old made new."""
+def edited(tmp_path):
+    """Return edited(script, old, new, ...): a folder with a copy of the script, each old made new."""
     (tmp_path / ".env").touch()
     return lambda script, *changes: copies.edited(script, tmp_path, *changes)
 

@@ -41,14 +41,14 @@ FAULTS = {
     ],
 )
 def test_fault_is_said_and_nothing_is_lost(
-    start_script, altered_copy, storage, via_proxy, script, call, fault
+    start_script, edited, storage, via_proxy, script, call, fault
 ):
     """Each fault comes twice, for the SDK tries twice."""
     poison = ["bad"] if call.endswith("-poison") else []
     give(storage, script, *poison, *map(order, range(COUNT)))
     recorder = Recorder(call, FAULTS[fault], times=2)
     logs = "ParseError|DecodeError" if fault.startswith("page") else None  # the SDK's own
-    folder = altered_copy(script, *SHORT)
+    folder = edited(script, *SHORT)
     terminal = start_script(script, folder=folder, traceback=logs, **via_proxy(recorder))
     terminal.expect_exact(FAILED)
     wait_done(storage, script)
@@ -72,10 +72,10 @@ def test_refused_delete_does_not_hold_up_the_others(start_script, storage, via_p
     assert sent[-1] - sent[0] < 25
 
 
-def test_result_that_does_not_fit_does_not_hold_up_the_others(start_script, altered_copy, storage):
+def test_result_that_does_not_fit_does_not_hold_up_the_others(start_script, edited, storage):
     big = order(0, text="x" * (65536 - len(order(0, text=""))))  # as much as a message holds
     send(storage, "queue-enrich", big, order(1), order(2))
-    terminal = start_script("filter_enrich.py", folder=altered_copy("filter_enrich.py", *SHORT))
+    terminal = start_script("filter_enrich.py", folder=edited("filter_enrich.py", *SHORT))
     assert numbers(take(storage, "queue-finalize", 2)) == [1, 2]
     assert take(storage, "queue-enrich-poison") == [big]
     text = kill_and_read(terminal)

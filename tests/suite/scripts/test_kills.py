@@ -34,7 +34,7 @@ STEPS = {
     ],
 )
 def test_kill_loses_nothing_and_doubles_only_the_message_in_work(
-    start_script, altered_copy, storage, via_proxy, script, step
+    start_script, edited, storage, via_proxy, script, step
 ):
     kind, count, after = STEPS[step]
     killed, terminals = threading.Event(), []
@@ -47,7 +47,7 @@ def test_kill_loses_nothing_and_doubles_only_the_message_in_work(
         killed.set()
 
     give(storage, script, *map(order, range(1, COUNT + 1)))
-    folder = altered_copy(script, *SHORT)
+    folder = edited(script, *SHORT)
     variables = via_proxy(Recorder(kind, kill, first=count))
     terminals.append(start_script(script, folder=folder, **variables))
     assert killed.wait(timeout=TIMEOUT)
@@ -60,12 +60,10 @@ def test_kill_loses_nothing_and_doubles_only_the_message_in_work(
     assert sorted(found) == wanted
 
 
-def test_work_beyond_the_visibility_timeout_is_doubled_but_not_lost(
-    start_script, altered_copy, storage
-):
+def test_work_beyond_the_visibility_timeout_is_doubled_but_not_lost(start_script, edited, storage):
     """Two copies, whose work on a batch takes 5 s of 2."""
     work = "    if validate(order):\n"
-    folder = altered_copy("filter_validate.py", *SHORT, work, f"    time.sleep(1)\n{work}")
+    folder = edited("filter_validate.py", *SHORT, work, f"    time.sleep(1)\n{work}")
     terminals = [start_script("filter_validate.py", folder=folder) for _ in range(2)]
     for terminal in terminals:
         terminal.expect_exact(READY["filter_validate.py"])
@@ -79,12 +77,12 @@ def test_work_beyond_the_visibility_timeout_is_doubled_but_not_lost(
 
 @pytest.mark.slow
 def test_order_that_ends_the_process_takes_at_most_7_good_ones_into_the_poison_queue(
-    start_script, altered_copy, storage
+    start_script, edited, storage
 ):
     """Whatever is in its batch each time; the others arrive."""
     ends = "    if order['order_id'] == 'ORD-bad':\n        os._exit(1)\n    if validate(order):\n"
     changes = "    if validate(order):\n", ends, "TIMEOUT = 30", "TIMEOUT = 1"
-    folder = altered_copy("filter_validate.py", *changes)
+    folder = edited("filter_validate.py", *changes)
     good = list(map(order, range(39)))
     send(storage, "queue-validate", *good[:20], order("bad"), *good[20:])
     for _ in range(MAX_DEQUEUE_COUNT):

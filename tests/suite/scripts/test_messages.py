@@ -83,13 +83,13 @@ def test_message_is_worked_on_five_times_and_poison_at_the_sixth(start_script, s
 
 
 @pytest.mark.parametrize("script", WORK)
-def test_failed_work_comes_back_and_is_poison_at_last(start_script, altered_copy, storage, script):
+def test_failed_work_comes_back_and_is_poison_at_last(start_script, edited, storage, script):
     """It raises a ValueError, like what cannot be read; the others of its batch go on at once."""
     source, target = QUEUES[script][0], OUTPUTS[script]
     maintenance = MAINTENANCE.replace("order", "req_data" if script == "replier.py" else "order")
     changed = (WORK[script], maintenance + WORK[script])
     give(storage, script, order("bad"), *[order(number, customer="x") for number in range(3)])
-    folder = altered_copy(script, *SHORT, *changed)
+    folder = edited(script, *SHORT, *changed)
     terminal = start_script(script, folder=folder, traceback="JSONDecodeError")
     terminal.expect_exact(f"moved to '{source}-poison': received 6 times.")
     assert take(storage, f"{source}-poison") == [order("bad")]

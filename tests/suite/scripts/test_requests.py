@@ -7,14 +7,7 @@ import uuid
 
 import pytest
 
-from suite.helpers.orders import (
-    REPLY_QUEUE,
-    first_message,
-    give,
-    numbers,
-    order,
-    wait_depth,
-)
+from suite.helpers.orders import REPLY_QUEUE, first_message, give, numbers, order, wait_depth
 from suite.helpers.proxy import Recorder, error
 from suite.helpers.terminals import interrupt, kill_and_read
 from support.queues import depth, ensure_queue, queue_names, send, take

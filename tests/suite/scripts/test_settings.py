@@ -80,10 +80,8 @@ def test_trouble_is_one_line_with_the_words_of_the_pages_and_no_key(error_line, 
         ("utf-8", "", LINE),  # the shell wins, even with nothing
     ],
 )
-def test_env_file_beside_the_script_counts(
-    run_script, storage, altered_copy, encoding, shell, error
-):
-    folder = altered_copy("pipe_producer.py")
+def test_env_file_beside_the_script_counts(run_script, storage, edited, encoding, shell, error):
+    folder = edited("pipe_producer.py")
     (folder / ".env").write_text(f'{SETTING}="{storage.connection}"\n', encoding=encoding)
     assert run_script("pipe_producer.py", folder=folder, **{SETTING: shell}).err == error
     assert len(queue_names(storage)) == (not error)

@@ -57,11 +57,6 @@ def test_nothing_else_at_the_top_level():
     assert {line.split("/")[0] for line in listing.splitlines()} == set(TOP_LEVEL)
 
 
-def test_requirements_are_the_two_packages():
-    text = (PROJECT / "requirements.txt").read_text()
-    assert re.findall("^[a-z-]+", text, re.M) == ["azure-storage-queue", "python-dotenv"]
-
-
 @pytest.mark.parametrize("command", ["ruff check", "ruff format --check", "typos"])
 def test_lint_format_and_spelling(clone, command):
     """Of the project's own files: what a participant put beside them is his."""

@@ -17,15 +17,15 @@ from support.topology import ONE_SHOTS, POLLERS, QUEUES, READY, SETTING, TIMEOUT
 REFUSED = "Failed to establish a new connection"
 REFUSAL = 12 if os.name == "nt" else 5  # seconds; on Windows, a refused call takes 2 s each time
 GONE = "Storage error: The specified queue does not exist."
-# For altered_copy(): a line when Python and the packages are loaded, whose time is not the script's.
+# For edited(): a line when Python and the packages are loaded, whose time is not the script's.
 BEGIN = ("    try:\n        load_dotenv()", '    print("begun")\n    try:\n        load_dotenv()')
 
 
 @pytest.mark.parametrize("script", ["filter_validate.py", *ONE_SHOTS])
-def test_storage_that_refuses_is_said_within_5_s(start_script, altered_copy, script):
+def test_storage_that_refuses_is_said_within_5_s(start_script, edited, script):
     """The best of three: a loaded machine may need longer."""
     setting, seconds = emulator.connection_string(emulator.free_port()), []
-    folder = altered_copy(script, *BEGIN)
+    folder = edited(script, *BEGIN)
     while not seconds or (min(seconds) > REFUSAL and len(seconds) < 3):
         terminal = start_script(script, folder=folder, **{SETTING: setting})
         terminal.expect_exact("begun")
@@ -40,8 +40,8 @@ def test_storage_that_refuses_is_said_within_5_s(start_script, altered_copy, scr
 
 
 @pytest.mark.parametrize("backlog", [0, 50], ids=["no connection", "no answer"])
-def test_storage_that_is_silent_is_said_within_15_s(start_script, altered_copy, backlog):
-    folder = altered_copy("filter_validate.py", *BEGIN)
+def test_storage_that_is_silent_is_said_within_15_s(start_script, edited, backlog):
+    folder = edited("filter_validate.py", *BEGIN)
     with socket.create_server(
         ("127.0.0.1", 0), backlog=backlog
     ) as server, socket.socket() as first:
@@ -106,9 +106,9 @@ def test_queues_that_vanish_in_mid_work_are_all_made_again_at_once(
 
 
 def test_output_queue_that_vanishes_is_made_again_and_no_order_is_poisoned(
-    start_script, altered_copy, storage
+    start_script, edited, storage
 ):
-    terminal = start_script("filter_validate.py", folder=altered_copy("filter_validate.py", *SHORT))
+    terminal = start_script("filter_validate.py", folder=edited("filter_validate.py", *SHORT))
     terminal.expect_exact(READY["filter_validate.py"])
     storage.service.delete_queue("queue-enrich")
     send(storage, "queue-validate", *map(order, range(3)))
