@@ -146,10 +146,9 @@ def main():
     parser.add_argument("--interval", type=float, default=1, metavar="SECONDS", help="default: 1")
     options = parser.parse_args()
     service = queues.account_in_env().service
-    terminal = sys.stdout.isatty()  # rich takes a file for one if FORCE_COLOR is set
-    console = Console(highlight=False, width=None if terminal else 1000)
+    console = Console(highlight=False)
     with contextlib.suppress(KeyboardInterrupt):
-        if options.once or not (terminal and console.is_interactive):
+        if options.once or not console.is_interactive:
             watch(service, options, console, console.print)
         else:
             with Live(console=console, auto_refresh=False) as live:

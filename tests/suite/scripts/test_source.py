@@ -52,9 +52,12 @@ def test_script_is_short_and_plain(script):
 
 
 @pytest.mark.skipif(not (shutil.which("git") and (PROJECT / ".git").exists()), reason="not a clone")
-def test_nothing_else_at_the_top_level():
-    listing = subprocess.check_output(["git", "ls-files"], cwd=PROJECT, encoding="utf-8")
-    assert {line.split("/")[0] for line in listing.splitlines()} == set(TOP_LEVEL)
+def test_checkout_of_windows_has_nothing_else_at_the_top_level_and_the_same_line_ends(tmp_path):
+    options = ["--quiet", "--config", "core.autocrlf=true"]
+    subprocess.check_call(["git", "clone", *options, str(PROJECT), str(tmp_path)])
+    assert {path.name for path in tmp_path.iterdir()} == {*TOP_LEVEL, ".git"}
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and ".git" not in path.parts]
+    assert [path for path in files if b"\r\n" in path.read_bytes()] == []
 
 
 @pytest.mark.parametrize("command", ["ruff check", "ruff format --check", "typos"])

@@ -7,12 +7,8 @@ RESET = "tests/reset.py"
 
 
 def test_all_that_is_left_goes_hidden_messages_too_and_nothing_else(run_script, storage, clone):
-    for name, count in {
-        "queue-validate": 3,
-        "queue-finalize-poison": 1,
-        "another-queue": 2,
-    }.items():
-        send(storage, name, *["a message"] * count)
+    for name in 3 * ["queue-validate"] + ["queue-finalize-poison"] + 2 * ["another-queue"]:
+        send(storage, name, "a message")
     next(ensure_queue(storage, "queue-validate").receive_messages(visibility_timeout=60))
     for name in ("request-queue", "reply-queue-00000000-left-over"):
         ensure_queue(storage, name)

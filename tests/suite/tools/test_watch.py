@@ -75,13 +75,6 @@ def test_dequeue_count_climbs_each_time_a_message_comes_back(start_script, stora
     board.expect(row("queue-validate", 2, 2, 0, 5, r"\d+ s"))
 
 
-def test_nothing_moves_the_cursor_of_a_file(start_script):
-    board = start_script(WATCH, "--interval", "0.2", FORCE_COLOR="1")
-    for _ in range(3):
-        board.expect("request-queue ")
-    assert re.findall("\x1b\\[[^m]*[A-Zhl]", board.log.getvalue()) == []
-
-
 def test_age_is_rounded_down():
     ages = {-5: "0 s", 59.7: "59 s", 60: "1 min", 3599: "59 min", 86399: "23 h", 9e5: "10 d"}
     for seconds, text in ages.items():
