@@ -83,11 +83,8 @@ class Campaign:
             requestor = self.start(f"requestor.py-{number}", "request", number)
             producer = self.start(f"pipe_producer.py-{number}", "-", stdin=subprocess.PIPE)
             producer.communicate("\n".join(map(order, rest[:CHUNK])))
-            self.sent.update(
-                processes.order_ids(
-                    processes.said(self.printed(f"pipe_producer.py-{number}"), SENT)
-                )
-            )
+            said = processes.said(self.printed(f"pipe_producer.py-{number}"), SENT)
+            self.sent.update(processes.order_ids(said))
             requestor.wait()
             self.count[self.verdict(number)] += 1
 

@@ -33,9 +33,7 @@ STEPS = {
         ("replier.py", "before a delete in the middle"),
     ],
 )
-def test_kill_loses_nothing_and_doubles_only_the_message_in_work(
-    start_script, edited, storage, via_proxy, script, step
-):
+def test_kill_loses_nothing_and_doubles_one(start_script, edited, storage, via_proxy, script, step):
     kind, count, after = STEPS[step]
     killed, terminals = threading.Event(), []
 
@@ -76,9 +74,7 @@ def test_work_beyond_the_visibility_timeout_is_doubled_but_not_lost(start_script
 
 
 @pytest.mark.slow
-def test_order_that_ends_the_process_takes_at_most_7_good_ones_into_the_poison_queue(
-    start_script, edited, storage
-):
+def test_order_that_ends_the_process_poisons_at_most_7_good_ones(start_script, edited, storage):
     """Whatever is in its batch each time; the others arrive."""
     ends = "    if order['order_id'] == 'ORD-bad':\n        os._exit(1)\n    if validate(order):\n"
     changes = "    if validate(order):\n", ends, "TIMEOUT = 30", "TIMEOUT = 1"

@@ -27,9 +27,7 @@ def test_batch_of_8_is_one_receive(start_script, storage, via_proxy, script):
 
 
 @pytest.mark.parametrize("script", POLLERS)
-def test_poller_makes_its_queues_and_looks_every_half_second(
-    start_script, storage, via_proxy, script
-):
+def test_poller_makes_queues_and_looks_every_half_second(start_script, storage, via_proxy, script):
     """And it makes no other call. On a loaded machine, some may be late."""
     recorder = Recorder()
     start_script(script, **via_proxy(recorder)).expect_exact(READY[script])
@@ -44,9 +42,7 @@ def test_poller_makes_its_queues_and_looks_every_half_second(
     assert min(found) < 2 * POLL_INTERVAL
 
 
-def test_poller_tries_twice_within_3_s_and_again_2_s_later_while_storage_is_away(
-    start_script, via_proxy
-):
+def test_poller_tries_twice_within_3_s_and_again_2_s_later(start_script, via_proxy):
     """So it goes on within 5 s when storage is back. The server closes each connection at once."""
     recorder = Recorder("create", lambda forward: None, times=100)
     start_script("filter_validate.py", **via_proxy(recorder))

@@ -89,10 +89,8 @@ def test_ctrl_c_deletes_the_reply_queue(requestor, storage):
 
 
 def test_error_of_storage_is_said_and_deletes_the_reply_queue(run_script, storage, via_proxy):
-    result = run_script(
-        "requestor.py",
-        **via_proxy(Recorder("receive", lambda forward: error(503, "ServerBusy"), 1, 2)),
-    )
+    refused = Recorder("receive", lambda forward: error(503, "ServerBusy"), times=2)
+    result = run_script("requestor.py", **via_proxy(refused))
     reason, deleting = result.out.splitlines()[-2:]
     assert reason.startswith("[Requestor] Storage error: ")
     assert deleting == "[Requestor] Deleting reply queue."

@@ -27,12 +27,9 @@ TROUBLE = {  # what is said, in the words of the pages' table: what is changed i
     "Incorrect padding": ("Key=.*?;", "Key=<ACCOUNT_KEY>;"),
     "Invalid base64-encoded string": ("Key=.*?;", "Key=QUFBA;"),
 }
-PAGES = {
-    name: (PROJECT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ja.md")
-}
-OWN_ACCOUNT = (
-    "TEST_STORAGE_CONNECTION_STRING"  # of an account for tests; the one in .env is never used
-)
+PAGES = [(PROJECT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ja.md")]
+# Of an account for tests; the one in .env is never used.
+OWN_ACCOUNT = "TEST_STORAGE_CONNECTION_STRING"
 
 
 def sas(account, *rights):
@@ -44,9 +41,8 @@ def sas(account, *rights):
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_wrong_setting_is_one_line_and_exit_code_1(run_script, kind):
-    result = run_script("pipe_producer.py", **{SETTING: WRONG[kind]})
-    assert (result.returncode, result.out, result.err) == (1, "", LINE)
+def test_wrong_setting_is_one_line_and_exit_code_1(error_line, kind):
+    assert error_line("pipe_producer.py", **{SETTING: WRONG[kind]}) == LINE
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -61,14 +57,11 @@ def test_trouble_is_one_line_with_the_words_of_the_pages_and_no_key(error_line, 
     if words == "not authorized":
         changes = {SETTING: sas(storage, "sco", "r")}
     if "proxy" in words:
-        changes = {
-            **dict.fromkeys(["http_proxy", "HTTP_PROXY"], "http://127.0.0.1:9"),
-            "no_proxy": "",
-        }
+        changes = {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
     line = error_line("requestor.py", **changes)
     assert words in line
     assert KEY not in line
-    for text in PAGES.values():
+    for text in PAGES:
         assert re.search(rf"^\| [^|]*{words}", text, re.M)
 
 
@@ -90,7 +83,7 @@ def test_env_file_beside_the_script_counts(run_script, storage, edited, encoding
 @pytest.fixture(params=["emulator, with the pages' SAS", "Azure"])
 def shared(request, storage, tmp_path):
     """The options for start_script() and run_script(): an account, and a folder of scripts with queues apart."""
-    rights = re.search(r"--resource-types (\w+) --permissions (\w+)", PAGES["README.md"]).groups()
+    rights = re.search(r"--resource-types (\w+) --permissions (\w+)", PAGES[0]).groups()
     connection = os.getenv(OWN_ACCOUNT) if request.param == "Azure" else sas(storage, *rights)
     if not connection:
         pytest.skip(f"needs {OWN_ACCOUNT}")

@@ -42,9 +42,8 @@ def test_storage_that_refuses_is_said_within_5_s(start_script, edited, script):
 @pytest.mark.parametrize("backlog", [0, 50], ids=["no connection", "no answer"])
 def test_storage_that_is_silent_is_said_within_15_s(start_script, edited, backlog):
     folder = edited("filter_validate.py", *BEGIN)
-    with socket.create_server(
-        ("127.0.0.1", 0), backlog=backlog
-    ) as server, socket.socket() as first:
+    address = ("127.0.0.1", 0)
+    with socket.create_server(address, backlog=backlog) as server, socket.socket() as first:
         if backlog == 0:  # on Linux, who comes second gets no answer at all, as behind a firewall
             first.connect(server.getsockname())
         setting = emulator.connection_string(server.getsockname()[1])
@@ -56,9 +55,7 @@ def test_storage_that_is_silent_is_said_within_15_s(start_script, edited, backlo
         assert backlog == 0 or not terminal.expect("Read timed out")
 
 
-def test_pollers_go_on_by_themselves_when_storage_is_back_and_no_order_is_gone(
-    start_script, tmp_path
-):
+def test_pollers_go_on_when_storage_is_back_and_no_order_is_gone(start_script, tmp_path):
     """How soon, test_polling.py sees."""
     process, port = emulator.start_azurite(tmp_path)
     try:
@@ -81,9 +78,7 @@ def test_pollers_go_on_by_themselves_when_storage_is_back_and_no_order_is_gone(
 
 
 @pytest.mark.parametrize("script", POLLERS)
-def test_queues_that_vanish_in_mid_work_are_all_made_again_at_once(
-    start_script, storage, via_proxy, script
-):
+def test_queues_that_vanish_are_made_again_at_once(start_script, storage, via_proxy, script):
     """The message in work is gone with its queue."""
     names = []
 
@@ -105,9 +100,7 @@ def test_queues_that_vanish_in_mid_work_are_all_made_again_at_once(
     assert 2 in arrived(script, storage, [text], 1)
 
 
-def test_output_queue_that_vanishes_is_made_again_and_no_order_is_poisoned(
-    start_script, edited, storage
-):
+def test_output_queue_that_vanishes_alone_poisons_no_order(start_script, edited, storage):
     terminal = start_script("filter_validate.py", folder=edited("filter_validate.py", *SHORT))
     terminal.expect_exact(READY["filter_validate.py"])
     storage.service.delete_queue("queue-enrich")

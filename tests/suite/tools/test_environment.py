@@ -145,7 +145,7 @@ def test_two_wait_for_the_first_and_take_over_if_it_is_killed(copy, variables):
     ("file", "old", "new", "reason", "last"),
     [
         ("requirements.txt", "dotenv", "gone", "distribution found for python-gone", "Python pack"),
-        (ENVIRONMENT, "azurite@file:", "azurite@9.9.9", "npm error", "Azurite: fail"),
+        (ENVIRONMENT, "azurite@file:", "azurite@npm:", "npm error", "Azurite: fail"),
         (ENVIRONMENT, "@file:", "@file:gone/", "Error: Cannot find module", "Check of Azurite"),
     ],
 )
