@@ -12,7 +12,7 @@ oldest    age of the oldest waiting message that was seen, too
 change/s  of "all", over the last 5 looks; if as many come as go, it is 0
 <- grows  over the last 5 looks, at least one message more per look
 
-In a narrow window, columns on the right are left out; in a low one, queues without messages.
+In a narrow window, columns on the right are left out; in a low one, lines at the end.
 
 A look costs 1 call for the list of queues, 1 for the count of each, and 1 more for each that is not
 empty: 23 at most. Other queues of the account are left out.
@@ -82,49 +82,35 @@ def now():
     return datetime.datetime.now(datetime.timezone.utc)
 
 
-def draw(looks, trouble, console):
-    """Return the board for this console of rich: the last look, and what changed since the first.
+def draw(looks, trouble, width):
+    """Return the board for rich to print: the last look, and what changed since the first.
 
     looks: pairs of a time and the Figures then. trouble: why there is no newer look, or None.
+    width: characters.
     """
     from rich.console import Group
     from rich.styled import Styled
-    from rich.text import Text
+    from rich.table import Table
 
     (began, first), (ended, last) = looks[0], looks[-1]
     seconds = (ended - began).total_seconds()
     before = {queue.name: queue.all or 0 for queue in first}
-    clock = f"{ended.astimezone():%H:%M:%S}"
-    below = Text(f"No figures since {clock}: {trouble}" if trouble else clock)
-    room = console.height - 1 - len(below.wrap(console, console.width))
-    if room < 0:
-        return below
-    rows = []
-    for queue in last if len(last) <= room else [queue for queue in last if queue.all][:room]:
+    columns = COLUMNS[: max((width - 32) // 8, 1)]  # beside a name and "<- grows"
+    table = Table("queue", box=None, padding=(0, 1, 0, 0))
+    for title in columns:
+        table.add_column(title, justify="right", no_wrap=True)
+    for queue in last:
         name = queue.name if len(queue.name) < 22 else queue.name[:18] + "..."
         change = (queue.all or 0) - before.get(queue.name, 0)
         rate = f"{change / seconds:+.1f}" if seconds and queue.all is not None else None
         cells = ["-" if cell is None else str(cell) for cell in [*queue[1:-1], rate]]
         grows = len(looks) > WINDOW and change >= WINDOW
-        rows.append([name, *cells, "<- grows" if grows else queue.note])
-    return Group(Styled(fit(rows, console), "dim" if trouble else ""), below)
-
-
-def fit(rows, console):
-    """Return the table of the rows, with as many of the COLUMNS as the console has room for."""
-    from rich.table import Table
-
-    for count in range(len(COLUMNS), 0, -1):
-        table = Table("queue", box=None, padding=(0, 1, 0, 0))
-        for title in COLUMNS[:count]:
-            table.add_column(title, justify="right", no_wrap=True)
-        table.add_column(no_wrap=True)
-        for name, *cells, note in rows:
-            table.add_row(name, *cells[:count], note, style="bold" if note == "<- grows" else "")
-        width = console.measure(table, options=console.options.update(width=sys.maxsize)).maximum
-        if width <= console.width:
-            break
-    return table
+        note, style = ("<- grows", "bold") if grows else (queue.note, "")
+        table.add_row(name, *cells[: len(columns)], note, style=style)
+    clock = f"{ended.astimezone():%H:%M:%S}"
+    if trouble:
+        return Group(Styled(table, "dim"), f"No figures since {clock}: {trouble}")
+    return Group(table, clock)
 
 
 def watch(service, options, console, show):
@@ -142,7 +128,7 @@ def watch(service, options, console, show):
             trouble = str(error).split("\n")[0]
             if options.once:
                 sys.exit(trouble)
-        show(draw(looks or [nothing], trouble, console))
+        show(draw(looks or [nothing], trouble, console.width))
         if options.once:
             return
         time.sleep(options.interval)
@@ -160,10 +146,9 @@ def main():
     parser.add_argument("--interval", type=float, default=1, metavar="SECONDS", help="default: 1")
     options = parser.parse_args()
     service = queues.account_in_env().service
-    terminal = sys.stdout.isatty()  # rich takes a file for one if FORCE_COLOR is set
-    console = Console(highlight=False, **({} if terminal else {"width": 1000, "height": 1000}))
+    console = Console(highlight=False)
     with contextlib.suppress(KeyboardInterrupt):
-        if options.once or not (terminal and console.is_interactive):
+        if options.once or not console.is_interactive:
             watch(service, options, console, console.print)
         else:
             with Live(console=console, auto_refresh=False) as live:

@@ -3,8 +3,7 @@
 Two copies of each poller run. Orders are sent with the producer, and again where it did not say that
 it sent one; with each of its runs comes a request. The schedule of kills (SIGKILL; TerminateProcess on
 Windows) and outages follows from the seed. Exit code 0 if each order that was sent arrived or is in a
-poison queue, and no reply is wrong (one is missing where the requestor was killed, or said why). With
---kills 0 --outages 0, the memory at first and at last tells whether a poller grows.
+poison queue, and no reply is wrong (one is missing where the requestor was killed, or said why).
 """
 
 import argparse
@@ -84,11 +83,8 @@ class Campaign:
             requestor = self.start(f"requestor.py-{number}", "request", number)
             producer = self.start(f"pipe_producer.py-{number}", "-", stdin=subprocess.PIPE)
             producer.communicate("\n".join(map(order, rest[:CHUNK])))
-            self.sent.update(
-                processes.order_ids(
-                    processes.said(self.printed(f"pipe_producer.py-{number}"), SENT)
-                )
-            )
+            said = processes.said(self.printed(f"pipe_producer.py-{number}"), SENT)
+            self.sent.update(processes.order_ids(said))
             requestor.wait()
             self.count[self.verdict(number)] += 1
 
@@ -99,10 +95,6 @@ class Campaign:
         if code and not replies:  # it was killed, or said why
             return "not answered"
         return "answered" if replies == [f"REQUEST {number}"] else "answered wrongly"
-
-    def memory(self):
-        """Return the memory of the poller that takes most, in MiB."""
-        return max(processes.memory(self.processes[name].pid) for name in STARTED) // 2**20
 
     def run(self, count, kills, outages):
         """Send so many orders, run the schedule, and wait until every queue is empty.
@@ -116,7 +108,6 @@ class Campaign:
         sender = threading.Thread(target=self.send, args=[count], daemon=True)
         sender.start()
         queues.wait_until(self.arrived)
-        self.count["MiB at first"] = self.memory()
         for number, event in enumerate(events, 1):
             goal = count * number // (len(events) + 1)
             with contextlib.suppress(RuntimeError):
@@ -127,7 +118,6 @@ class Campaign:
         queues.wait_until(lambda: not sender.is_alive(), float("inf"))
         with contextlib.suppress(RuntimeError):
             queues.wait_until(lambda: queues.all_done(self.storage), DRAIN, pause=0.3)
-        self.count["MiB at last"] = self.memory()
         return set(processes.order_ids(queues.poisoned(self.storage)))
 
     def close(self):

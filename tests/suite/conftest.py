@@ -45,23 +45,15 @@ def storage(azurite):
 
 
 @pytest.fixture
-def behind(azurite, storage):
-    """Return behind(intercept): the variables of a script that reaches the account by way of a proxy."""
+def via_proxy(azurite, storage):
+    """Return via_proxy(intercept): the variables of a script that reaches the account by way of a proxy."""
     with contextlib.ExitStack() as stack:
 
-        def behind(intercept):
+        def via_proxy(intercept):
             port = stack.enter_context(proxy.running_proxy(azurite, intercept))
             return {SETTING: queues.via(port, storage)}
 
-        yield behind
-
-
-@pytest.fixture(scope="session")
-def project(tmp_path_factory):
-    """A copy of the project that no test changes; its .env is empty, for a user's own must not count."""
-    folder = copies.copy_project(tmp_path_factory.mktemp("session") / FOLDER)
-    (folder / ".env").touch()
-    return folder
+        yield via_proxy
 
 
 @pytest.fixture
@@ -71,78 +63,77 @@ def clone(tmp_path):
 
 
 @pytest.fixture
-def altered(tmp_path):
-    """Return altered(script, old, new, ...): a folder with a copy of the script, each old made new."""
+def edited(tmp_path):
+    """Return edited(script, old, new, ...): a folder with a copy of the script, each old made new."""
     (tmp_path / ".env").touch()
     return lambda script, *changes: copies.edited(script, tmp_path, *changes)
 
 
 @pytest.fixture
-def check(storage):
-    """Return check(*(name, text, traceback)): what scripts printed is shown if the test fails.
+def check_printed(storage):
+    """Return check_printed(name, text, traceback): what a script printed is shown if the test fails.
 
     It may hold only the first line of an error of the SDK, never the account's key, and no traceback
     but those whose last line matches the regular expression traceback.
     """
 
-    def check(*results):
-        for name, text, _ in results:
-            print(f"---- {name}\n{text}")
-        for name, text, traceback in results:
-            assert storage.key not in text, name
-            assert not re.search("^(RequestId|Time|ErrorCode):", text, re.MULTILINE), name
-            ends = re.findall(TRACEBACK, text.replace("\r\n", "\n"), re.MULTILINE)
-            assert len(ends) == text.count("Traceback"), name
-            assert all(traceback and re.search(traceback, end) for end in ends), (name, ends)
+    def check_printed(name, text, traceback):
+        print(f"---- {name}\n{text}")
+        assert storage.key not in text
+        assert not re.search("^(RequestId|Time|ErrorCode):", text, re.MULTILINE)
+        ends = re.findall(TRACEBACK, text.replace("\r\n", "\n"), re.MULTILINE)
+        assert len(ends) == text.count("Traceback")
+        assert all(traceback and re.search(traceback, end) for end in ends)
 
-    return check
+    return check_printed
 
 
 @pytest.fixture
-def start(storage, project, check):
-    """Return start(script, *arguments, folder=None, traceback=None, **changed_variables).
+def start_script(storage, check_printed):
+    """Return start_script(script, *arguments, folder=None, traceback=None, **changed_variables).
 
-    It starts the script of the folder (the project's own without one) as a process to expect lines
-    of. What it printed is checked at the end.
+    It starts the script as a process to expect lines of; what it printed is checked at the end.
+    folder: as of processes.command_line().
     """
     started = []  # (process, script, traceback)
 
-    def start(script, *arguments, folder=None, traceback=None, **changes):
-        command = processes.command_line(script, *arguments, folder=folder or project)
+    def start_script(script, *arguments, folder=None, traceback=None, **changes):
+        command = processes.command_line(script, *arguments, folder=folder)
         process = terminals.spawn(command, {**processes.variables(storage.connection), **changes})
         started.append((process, script, traceback))
         return process
 
-    yield start
+    yield start_script
     for process, _, _ in started:
         process.proc.kill()
-    check(*[(name, terminals.printed(process), traceback) for process, name, traceback in started])
+    for process, script, traceback in started:
+        check_printed(script, terminals.kill_and_read(process), traceback)
 
 
 @pytest.fixture
-def run(storage, project, check):
-    """Return run(script, *arguments, input=None, ...): as start(), but it runs the script to its end.
+def run_script(storage, check_printed):
+    """Return run_script(script, *arguments, input=None, ...): as start_script(), but to its end.
 
     It returns what runs.run_to_end() does. A changed variable that is None is removed.
     """
 
-    def run(script, *arguments, input=None, folder=None, traceback=None, **changes):
-        command = processes.command_line(script, *arguments, folder=folder or project)
+    def run_script(script, *arguments, input=None, folder=None, traceback=None, **changes):
+        command = processes.command_line(script, *arguments, folder=folder)
         variables = {**processes.variables(storage.connection), **changes}
         result = runs.run_to_end(command, variables, input)
-        check((script, result.out + result.err, traceback))
+        check_printed(script, result.out + result.err, traceback)
         return result
 
-    return run
+    return run_script
 
 
 @pytest.fixture
-def failure(run):
-    """Return failure(...): run() a script that must end with exit code 1; the line of its error."""
+def error_line(run_script):
+    """Return error_line(...): as run_script(), but the one line of an error with exit code 1."""
 
-    def failure(*arguments, **options):
-        result = run(*arguments, **options)
+    def error_line(*arguments, **options):
+        result = run_script(*arguments, **options)
         assert (result.returncode, result.err.count("\n")) == (1, 1)
         return result.err
 
-    return failure
+    return error_line

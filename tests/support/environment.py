@@ -31,16 +31,8 @@ MODULES = "azure.storage.queue, dotenv, psutil, rich"  # that come with them
 SUITE = PROJECT / "tests" / "suite" / "requirements.txt"
 SUITE_MODULES = ", markdown_it, mdit_py_plugins, pexpect, pytest, pytest_timeout, xdist"
 # Where and whether something is installed is settled here, from where by the user's own settings.
-PIP = [
-    sys.executable,
-    "-m",
-    "pip",
-    "install",
-    "-q",
-    "--no-cache-dir",
-    "--disable-pip-version-check",
-]
-PIP += ["--target=", f"--prefix={sys.prefix}"]
+PIP = [sys.executable, "-m", "pip", "install", "-q", "--no-cache-dir", "--target="]
+PIP += ["--disable-pip-version-check", f"--prefix={sys.prefix}"]
 PIP_SETTINGS = dict.fromkeys(["PIP_DRY_RUN", "PIP_NO_DEPS", "PIP_USER"], "0")
 NPM = ["install", "--location=project", "--no-global", "--install-strategy=hoisted"]
 NPM += ["--no-dry-run", "--no-package-lock-only", "--no-package-lock", "--no-workspaces"]

@@ -66,15 +66,6 @@ def start_script(script, *arguments, connection, folder=None, **options):
     )
 
 
-def memory(pid):
-    """Return the bytes that a script's process takes; on Windows, the venv's starts the one that works."""
-    import psutil
-
-    process = psutil.Process(pid)
-    family = [process, *process.children(recursive=True)]
-    return sum(one.memory_info().rss for one in family)
-
-
 def order_ids(texts):
     """Return the orders' IDs; for what holds none the text itself."""
     ids = []

@@ -98,11 +98,8 @@ def test_tasks_of_vs_code_run_commands_of_the_page(lines):
     emulator, *scripts = [task for task in tasks.values() if "args" in task]
     labels = {task["args"][0]: task["label"] for task in scripts}
     assert set(labels) == set(SCRIPTS)
-    for pattern, own in {
-        "Pipes and Filters": SCRIPTS[:4],
-        "Request and Reply": SCRIPTS[4:],
-    }.items():
-        assert set(tasks[pattern]["dependsOn"]) == {labels[script] for script in own}
+    for task, own in [("Pipes and Filters", SCRIPTS[:4]), ("Request and Reply", SCRIPTS[4:])]:
+        assert set(tasks[task]["dependsOn"]) == {labels[script] for script in own}
     for task in [emulator, *scripts]:
         assert f"python {task['args'][0]}" in lines
     for task in scripts:  # the emulator's makes the venv if need be; without a .env they say so
@@ -111,11 +108,10 @@ def test_tasks_of_vs_code_run_commands_of_the_page(lines):
         assert task["windows"] == {"command": "${workspaceFolder}/venv/Scripts/python.exe"}
     background = emulator["problemMatcher"]["background"]  # the scripts wait for this
     assert f'f"{background["beginsPattern"][1:]}' in source("tests/support/environment.py")
-    ends = [line for line in lines if line.startswith("Azurite listens on http")]
     assert "Azurite did not start: " in source("tests/support/emulator.py")
-    assert all(
-        re.search(background["endsPattern"], line) for line in [ends[0], "Azurite did not start"]
-    )
+    starts = [line for line in lines if line.startswith("Azurite listens on http")]
+    for line in (starts[0], "Azurite did not start: "):
+        assert re.search(background["endsPattern"], line)
 
 
 def test_dev_container_sets_up_with_commands_of_the_page(lines):

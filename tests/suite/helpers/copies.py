@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 from support.topology import PROJECT, SCRIPTS
@@ -15,18 +14,14 @@ TOP_LEVEL += [".gitattributes", ".typos.toml", ".vscode"]
 
 
 def copy_project(folder):
-    """Copy the project's own files into a folder, and return it; what a participant left is none."""
-    if (PROJECT / ".git").exists() and shutil.which("git"):
-        command = ["git", "ls-files", "-z"]
-        listing = subprocess.check_output(command, cwd=str(PROJECT), encoding="utf-8")
-        paths = [PROJECT / name for name in listing.split("\0") if name]
-    else:  # a ZIP
-        paths = [p for name in TOP_LEVEL for p in [PROJECT / name, *(PROJECT / name).rglob("*")]]
-    for path in paths:
-        if path.is_file() and path.suffix != ".pyc":
-            target = Path(folder, path.relative_to(PROJECT))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(str(path), str(target))
+    """Copy the project's own files into a new folder, and return it; what a participant left is none."""
+    Path(folder).mkdir()
+    for name in TOP_LEVEL:
+        if (PROJECT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(str(PROJECT / name), str(Path(folder, name)), ignore=ignored)
+        else:
+            shutil.copy(str(PROJECT / name), str(folder))
     return Path(folder)
 
 

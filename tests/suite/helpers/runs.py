@@ -1,7 +1,6 @@
 """Scripts and tools that are run to their end."""
 
 import os
-import re
 import subprocess
 import sys
 
@@ -25,12 +24,8 @@ def run_to_end(command, variables, input=None, cwd=None):
 
 
 def run_tool(path, *arguments, cwd=None, **changes):
-    """Run a tool to its end; return what run_to_end() does, with .table, a dict of its lines' last words.
-
-    changes: variables; None removes one.
-    """
+    """Run a tool to its end; return what run_to_end() does. changes: variables; None removes one."""
     command = [sys.executable, str(path), *map(str, arguments)]
     result = run_to_end(command, {**os.environ, **changes}, cwd=cwd)
-    result.table = dict(re.findall(r"^([a-z ]+?) +(\S+)$", result.out, re.MULTILINE))
     assert "Traceback" not in result.err, result.err
     return result

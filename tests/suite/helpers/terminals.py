@@ -36,7 +36,7 @@ def running_script(script, connection, until, folder=None):
         process.expect_exact(until)
         yield process
     finally:
-        printed(process)
+        kill_and_read(process)
 
 
 def interrupt(process):
@@ -62,7 +62,7 @@ def interrupt(process):
     return (shown + process.before).replace("\r\n", "\n"), process.proc.wait(timeout=TIMEOUT)
 
 
-def printed(process):
+def kill_and_read(process):
     """Kill the process if it still runs; return all that it has printed."""
     process.proc.kill()
     process.proc.wait()

@@ -7,7 +7,7 @@ import pytest
 from suite.helpers.copies import SHORT
 from suite.helpers.orders import arrived, give, numbers, order, wait_done
 from suite.helpers.proxy import Recorder
-from suite.helpers.terminals import printed
+from suite.helpers.terminals import kill_and_read
 from support.queues import poisoned, send, take
 from support.topology import READY, TIMEOUT
 
@@ -33,9 +33,7 @@ STEPS = {
         ("replier.py", "before a delete in the middle"),
     ],
 )
-def test_kill_loses_nothing_and_doubles_only_the_message_in_work(
-    start, altered, storage, behind, script, step
-):
+def test_kill_loses_nothing_and_doubles_one(start_script, edited, storage, via_proxy, script, step):
     kind, count, after = STEPS[step]
     killed, terminals = threading.Event(), []
 
@@ -47,66 +45,45 @@ def test_kill_loses_nothing_and_doubles_only_the_message_in_work(
         killed.set()
 
     give(storage, script, *map(order, range(1, COUNT + 1)))
-    folder = altered(script, *SHORT)
-    variables = behind(Recorder(kind, kill, first=count))
-    terminals.append(start(script, folder=folder, **variables))
+    folder = edited(script, *SHORT)
+    variables = via_proxy(Recorder(kind, kill, first=count))
+    terminals.append(start_script(script, folder=folder, **variables))
     assert killed.wait(timeout=TIMEOUT)
-    terminals.append(start(script, folder=folder))
+    terminals.append(start_script(script, folder=folder))
     wait_done(storage, script)
-    found = arrived(script, storage, map(printed, terminals), COUNT)
+    found = arrived(script, storage, map(kill_and_read, terminals), COUNT)
     wanted = list(range(1, COUNT + 1))
     if step in ("after the first send", "before a delete in the middle"):
         wanted.insert(count, count)  # what was in work comes twice
     assert sorted(found) == wanted
 
 
-@pytest.fixture
-def two_slow_copies(start, altered):
-    """Return two_slow_copies(seconds): two Filters A that wait, whose work on an order takes so long."""
-
-    def two_slow_copies(seconds):
-        work = "    if validate(order):\n"
-        changes = (*SHORT, work, f"    time.sleep({seconds})\n{work}")
-        folder = altered("filter_validate.py", *changes)
-        terminals = [start("filter_validate.py", folder=folder) for _ in range(2)]
-        for terminal in terminals:
-            terminal.expect_exact(READY["filter_validate.py"])
-        return terminals
-
-    return two_slow_copies
-
-
-def test_work_beyond_the_visibility_timeout_is_doubled_but_not_lost(storage, two_slow_copies):
-    terminals = two_slow_copies(1)
+def test_work_beyond_the_visibility_timeout_is_doubled_but_not_lost(start_script, edited, storage):
+    """Two copies, whose work on a batch takes 5 s of 2."""
+    work = "    if validate(order):\n"
+    folder = edited("filter_validate.py", *SHORT, work, f"    time.sleep(1)\n{work}")
+    terminals = [start_script("filter_validate.py", folder=folder) for _ in range(2)]
+    for terminal in terminals:
+        terminal.expect_exact(READY["filter_validate.py"])
     send(storage, "queue-validate", *map(order, range(COUNT)))
     wait_done(storage, "filter_validate.py")
     found = numbers(take(storage, "queue-enrich", COUNT))
     assert set(found + numbers(poisoned(storage))) == set(range(COUNT))
     assert len(found) > COUNT
-    assert "Storage error: The specified" in "".join(map(printed, terminals))
-
-
-def test_two_copies_share_the_orders(storage, two_slow_copies):
-    terminals = two_slow_copies(0.1)
-    send(storage, "queue-validate", *map(order, range(40)))
-    wait_done(storage, "filter_validate.py")
-    assert set(numbers(take(storage, "queue-enrich", 40))) == set(range(40))
-    assert all("ORD-" in printed(terminal) for terminal in terminals)
+    assert "Storage error: The specified" in "".join(map(kill_and_read, terminals))
 
 
 @pytest.mark.slow
-def test_order_that_ends_the_process_takes_at_most_7_good_ones_into_the_poison_queue(
-    start, altered, storage
-):
+def test_order_that_ends_the_process_poisons_at_most_7_good_ones(start_script, edited, storage):
     """Whatever is in its batch each time; the others arrive."""
     ends = "    if order['order_id'] == 'ORD-bad':\n        os._exit(1)\n    if validate(order):\n"
     changes = "    if validate(order):\n", ends, "TIMEOUT = 30", "TIMEOUT = 1"
-    folder = altered("filter_validate.py", *changes)
+    folder = edited("filter_validate.py", *changes)
     good = list(map(order, range(39)))
     send(storage, "queue-validate", *good[:20], order("bad"), *good[20:])
     for _ in range(MAX_DEQUEUE_COUNT):
-        assert start("filter_validate.py", folder=folder).proc.wait(timeout=60) == 1
-    start("filter_validate.py", folder=folder)
+        assert start_script("filter_validate.py", folder=folder).proc.wait(timeout=60) == 1
+    start_script("filter_validate.py", folder=folder)
     wait_done(storage, "filter_validate.py")
     poison = take(storage, "queue-validate-poison")
     assert order("bad") in poison

@@ -4,7 +4,7 @@ import pytest
 
 from suite.helpers.copies import SHORT
 from suite.helpers.orders import OUTPUTS, first_message, give, order, wait_done
-from suite.helpers.terminals import printed
+from suite.helpers.terminals import kill_and_read
 from support.queues import depth, ensure_queue, send, take, wait_until
 from support.topology import POLLERS, QUEUES
 
@@ -18,28 +18,30 @@ WORK = {  # script: where a mistake of the reader's own goes
 MAINTENANCE = '    order.get("customer") or json.loads("<p>Maintenance</p>")\n'
 
 
-def test_valid_order_goes_on_byte_for_byte_and_never_expires(start, storage):
+def test_valid_order_goes_on_byte_for_byte_and_never_expires(start_script, storage):
     text = '{"b": 2,\r\n  "amount" : 1.50, "amount": 2.0, "raw": "\\u5c71 <&>\U0001f375" }  '
     send(storage, "queue-validate", text)
-    start("filter_validate.py")
+    start_script("filter_validate.py")
     message = first_message(storage, "queue-enrich")
     assert message.content == text
     assert message.expires_on.year == 9999
     wait_done(storage, "filter_validate.py")
 
 
-def test_order_that_is_not_valid_is_discarded_with_a_line(start, storage):
+def test_order_that_is_not_valid_is_discarded_with_a_line(start_script, storage):
     send(storage, "queue-validate", '{"order_id": "no amount"}', order(0, amount=0), order(1))
-    terminal = start("filter_validate.py")
+    terminal = start_script("filter_validate.py")
     assert take(storage, "queue-enrich") == [order(1)]
     wait_done(storage, "filter_validate.py")
-    assert printed(terminal).count("\n[Filter A] Validation failed. Discarding message.\n") == 2
+    assert (
+        kill_and_read(terminal).count("\n[Filter A] Validation failed. Discarding message.\n") == 2
+    )
     assert depth(storage, "queue-validate-poison") == 0
 
 
-def test_enriched_order_is_written_anew_stays_readable_and_never_expires(start, storage):
+def test_enriched_order_is_written_anew_stays_readable_and_never_expires(start_script, storage):
     send(storage, "queue-enrich", '{"amount":  1.10, "name": "\\u5c71\u7530\u3000\u592a\u90ce"}')
-    start("filter_enrich.py")
+    start_script("filter_enrich.py")
     message = first_message(storage, "queue-finalize")
     same = '{"amount": 1.1, "name": "\u5c71\u7530\u3000\u592a\u90ce", "processed_at": "'
     assert message.content.startswith(same)
@@ -47,10 +49,10 @@ def test_enriched_order_is_written_anew_stays_readable_and_never_expires(start, 
 
 
 @pytest.mark.parametrize("script", WITH_POISON)
-def test_bad_message_goes_to_the_poison_queue_at_once_with_a_reason(start, storage, script):
+def test_bad_message_goes_to_the_poison_queue_at_once_with_a_reason(start_script, storage, script):
     source = QUEUES[script][0]
     give(storage, script, *BAD, order(1))
-    terminal = start(script)
+    terminal = start_script(script)
     for reason in BAD.values():
         terminal.expect_exact(f"Bad message moved to '{source}-poison': ")
         terminal.expect(f"^[^\\n]*{reason}[^\\n]*\\n")
@@ -62,7 +64,7 @@ def test_bad_message_goes_to_the_poison_queue_at_once_with_a_reason(start, stora
 
 
 @pytest.mark.parametrize("script", WITH_POISON)
-def test_message_is_worked_on_five_times_and_poison_at_the_sixth(start, storage, script):
+def test_message_is_worked_on_five_times_and_poison_at_the_sixth(start_script, storage, script):
     source = QUEUES[script][0]
     queue = ensure_queue(storage, source)
 
@@ -74,26 +76,26 @@ def test_message_is_worked_on_five_times_and_poison_at_the_sixth(start, storage,
         for _ in range(deliveries):
             wait_until(all_visible, what="all messages are visible again")
             next(queue.receive_messages(messages_per_page=2, visibility_timeout=1).by_page())
-    terminal = start(script)
+    terminal = start_script(script)
     terminal.expect_exact(f"moved to '{source}-poison': received 6 times.")
     assert take(storage, f"{source}-poison") == [order("sixth")]
     assert "fifth" in take(storage, OUTPUTS[script])[0]
 
 
 @pytest.mark.parametrize("script", WORK)
-def test_failed_work_comes_back_and_is_poison_at_last(start, altered, storage, script):
+def test_failed_work_comes_back_and_is_poison_at_last(start_script, edited, storage, script):
     """It raises a ValueError, like what cannot be read; the others of its batch go on at once."""
     source, target = QUEUES[script][0], OUTPUTS[script]
     maintenance = MAINTENANCE.replace("order", "req_data" if script == "replier.py" else "order")
     changed = (WORK[script], maintenance + WORK[script])
     give(storage, script, order("bad"), *[order(number, customer="x") for number in range(3)])
-    folder = altered(script, *SHORT, *changed)
-    terminal = start(script, folder=folder, traceback="JSONDecodeError")
+    folder = edited(script, *SHORT, *changed)
+    terminal = start_script(script, folder=folder, traceback="JSONDecodeError")
     terminal.expect_exact(f"moved to '{source}-poison': received 6 times.")
     assert take(storage, f"{source}-poison") == [order("bad")]
     assert len(take(storage, target, 3)) == 3
     wait_done(storage, script)
-    _, *deliveries = printed(terminal).split("] Failed. The message will come back.")
+    _, *deliveries = kill_and_read(terminal).split("] Failed. The message will come back.")
     assert [text.count("eceived: {") for text in deliveries] == [4, 1, 1, 1, 1]
     assert [text.count(maintenance) for text in deliveries] == [1, 1, 1, 1, 0]
     assert "JSONDecodeError" in deliveries[0]

@@ -18,19 +18,19 @@ def gaps(times):
 
 
 @pytest.mark.parametrize("script", POLLERS)
-def test_batch_of_8_is_one_receive(start, storage, behind, script):
+def test_batch_of_8_is_one_receive(start_script, storage, via_proxy, script):
     recorder = Recorder()
     give(storage, script, *map(order, range(20)))
-    start(script, **behind(recorder))
+    start_script(script, **via_proxy(recorder))
     wait_done(storage, script)
     assert [count for count in recorder.messages if count] == [8, 8, 4]
 
 
 @pytest.mark.parametrize("script", POLLERS)
-def test_poller_makes_its_queues_and_looks_every_half_second(start, storage, behind, script):
+def test_poller_makes_queues_and_looks_every_half_second(start_script, storage, via_proxy, script):
     """And it makes no other call. On a loaded machine, some may be late."""
     recorder = Recorder()
-    start(script, **behind(recorder)).expect_exact(READY[script])
+    start_script(script, **via_proxy(recorder)).expect_exact(READY[script])
     source, target = QUEUES[script]
     poison = None if script == "final_consumer.py" else f"{source}-poison"
     assert set(queue_names(storage)) == {source, target, poison} - {None}
@@ -42,10 +42,10 @@ def test_poller_makes_its_queues_and_looks_every_half_second(start, storage, beh
     assert min(found) < 2 * POLL_INTERVAL
 
 
-def test_poller_tries_twice_within_3_s_and_again_2_s_later_while_storage_is_away(start, behind):
+def test_poller_tries_twice_within_3_s_and_again_2_s_later(start_script, via_proxy):
     """So it goes on within 5 s when storage is back. The server closes each connection at once."""
     recorder = Recorder("create", lambda forward: None, times=100)
-    start("filter_validate.py", **behind(recorder))
+    start_script("filter_validate.py", **via_proxy(recorder))
     wait_until(lambda: len(recorder.times) > 10, what="ten calls")
     retries, restarts = gaps(recorder.times)[:10:2], gaps(recorder.times)[1:10:2]
     assert max(retries) > 0.3  # at random, for others may try, too

@@ -7,59 +7,41 @@ import uuid
 
 import pytest
 
-from suite.helpers.orders import (
-    REPLY_QUEUE,
-    first_message,
-    give,
-    numbers,
-    order,
-    wait_depth,
-    wait_done,
-)
+from suite.helpers.orders import REPLY_QUEUE, first_message, give, numbers, order, wait_depth
 from suite.helpers.proxy import Recorder, error
-from suite.helpers.terminals import interrupt, printed
+from suite.helpers.terminals import interrupt, kill_and_read
 from support.queues import depth, ensure_queue, queue_names, send, take
 from support.topology import TIMEOUT
 
 
-def test_work_that_fails_is_answered_with_an_error(start, altered, storage):
-    folder = altered("replier.py", "return str(payload).upper()", "return payload.upper()")
-    start("replier.py", folder=folder, traceback="AttributeError")
-    give(storage, "replier.py", order(1, payload=2), order(2, payload="more"))
-    error, reply = map(json.loads, take(storage, REPLY_QUEUE, 2))
-    assert (error["error"][:15], error["correlation_id"]) == ("AttributeError(", 1)
-    assert reply == {"result": "MORE", "correlation_id": 2}
-    wait_done(storage, "replier.py")
-
-
-def test_request_for_a_foreign_queue_is_poison(start, storage):
+def test_request_for_a_foreign_queue_is_poison(start_script, storage):
     ensure_queue(storage, "queue-validate")
     names = ["queue-validate", None, "reply-queue-" + "0" * 18 + "/../queue-validate"]
     requests = [order(1, reply_to=name) for name in [*names, f"{REPLY_QUEUE}0"]]
     send(storage, "request-queue", *requests)
-    terminal = start("replier.py")
+    terminal = start_script("replier.py")
     for _ in requests:
         terminal.expect_exact("'request-queue-poison': reply_to is not a reply queue.")
     assert take(storage, "request-queue-poison", len(requests)) == requests
     assert depth(storage, "queue-validate") == 0
 
 
-def test_request_of_a_requestor_that_is_gone_does_not_hold_up_the_others(start, storage):
+def test_request_of_a_requestor_that_is_gone_does_not_hold_up_the_others(start_script, storage):
     """With the visibility timeout as it is: who waits for it fails."""
     gone = f"reply-queue-{uuid.uuid4()}"
     give(storage, "replier.py", order(1, reply_to=gone), order(2))
-    terminal = start("replier.py")
+    terminal = start_script("replier.py")
     terminal.expect_exact("[Replier] Storage error: The specified queue does not exist.")
     assert numbers(take(storage, REPLY_QUEUE)) == [2]
     assert gone not in queue_names(storage)
     wait_depth(storage, "request-queue", 1)
-    assert printed(terminal).count("Sent reply") == 1
+    assert kill_and_read(terminal).count("Sent reply") == 1
 
 
 @pytest.fixture
-def requestor(start):
+def requestor(start_script):
     """A requestor that waits for its reply."""
-    terminal = start("requestor.py", "some", "thing")
+    terminal = start_script("requestor.py", "some", "thing")
     terminal.expect_exact("Waiting for reply...")
     return terminal
 
@@ -106,11 +88,9 @@ def test_ctrl_c_deletes_the_reply_queue(requestor, storage):
     assert queue_names(storage) == ["request-queue"]
 
 
-def test_error_of_storage_is_said_and_deletes_the_reply_queue(run, storage, behind):
-    result = run(
-        "requestor.py",
-        **behind(Recorder("receive", lambda forward: error(503, "ServerBusy"), 1, 2)),
-    )
+def test_error_of_storage_is_said_and_deletes_the_reply_queue(run_script, storage, via_proxy):
+    refused = Recorder("receive", lambda forward: error(503, "ServerBusy"), times=2)
+    result = run_script("requestor.py", **via_proxy(refused))
     reason, deleting = result.out.splitlines()[-2:]
     assert reason.startswith("[Requestor] Storage error: ")
     assert deleting == "[Requestor] Deleting reply queue."

@@ -27,12 +27,9 @@ TROUBLE = {  # what is said, in the words of the pages' table: what is changed i
     "Incorrect padding": ("Key=.*?;", "Key=<ACCOUNT_KEY>;"),
     "Invalid base64-encoded string": ("Key=.*?;", "Key=QUFBA;"),
 }
-PAGES = {
-    name: (PROJECT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ja.md")
-}
-OWN_ACCOUNT = (
-    "TEST_STORAGE_CONNECTION_STRING"  # of an account for tests; the one in .env is never used
-)
+PAGES = [(PROJECT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ja.md")]
+# Of an account for tests; the one in .env is never used.
+OWN_ACCOUNT = "TEST_STORAGE_CONNECTION_STRING"
 
 
 def sas(account, *rights):
@@ -44,31 +41,27 @@ def sas(account, *rights):
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_wrong_setting_is_one_line_and_exit_code_1(run, kind):
-    result = run("pipe_producer.py", **{SETTING: WRONG[kind]})
-    assert (result.returncode, result.out, result.err) == (1, "", LINE)
+def test_wrong_setting_is_one_line_and_exit_code_1(error_line, kind):
+    assert error_line("pipe_producer.py", **{SETTING: WRONG[kind]}) == LINE
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_refused_key_is_one_line_and_exit_code_1(failure, storage, script):
-    line = failure(script, **{SETTING: storage.connection.replace(storage.key, "QUFB")})
+def test_refused_key_is_one_line_and_exit_code_1(error_line, storage, script):
+    line = error_line(script, **{SETTING: storage.connection.replace(storage.key, "QUFB")})
     assert "Wrong key in .env? Server failed to authenticate the request." in line
 
 
 @pytest.mark.parametrize("words", [*TROUBLE, "not authorized", "Unable to connect to proxy"])
-def test_trouble_is_one_line_with_the_words_of_the_pages_and_no_key(failure, storage, words):
+def test_trouble_is_one_line_with_the_words_of_the_pages_and_no_key(error_line, storage, words):
     changes = {SETTING: re.sub(*TROUBLE.get(words, ("", "")), storage.connection)}
     if words == "not authorized":
         changes = {SETTING: sas(storage, "sco", "r")}
     if "proxy" in words:
-        changes = {
-            **dict.fromkeys(["http_proxy", "HTTP_PROXY"], "http://127.0.0.1:9"),
-            "no_proxy": "",
-        }
-    line = failure("requestor.py", **changes)
+        changes = {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+    line = error_line("requestor.py", **changes)
     assert words in line
     assert KEY not in line
-    for text in PAGES.values():
+    for text in PAGES:
         assert re.search(rf"^\| [^|]*{words}", text, re.M)
 
 
@@ -80,17 +73,17 @@ def test_trouble_is_one_line_with_the_words_of_the_pages_and_no_key(failure, sto
         ("utf-8", "", LINE),  # the shell wins, even with nothing
     ],
 )
-def test_env_file_beside_the_script_counts(run, storage, altered, encoding, shell, error):
-    folder = altered("pipe_producer.py")
+def test_env_file_beside_the_script_counts(run_script, storage, edited, encoding, shell, error):
+    folder = edited("pipe_producer.py")
     (folder / ".env").write_text(f'{SETTING}="{storage.connection}"\n', encoding=encoding)
-    assert run("pipe_producer.py", folder=folder, **{SETTING: shell}).err == error
+    assert run_script("pipe_producer.py", folder=folder, **{SETTING: shell}).err == error
     assert len(queue_names(storage)) == (not error)
 
 
 @pytest.fixture(params=["emulator, with the pages' SAS", "Azure"])
 def shared(request, storage, tmp_path):
-    """The options for start() and run(): an account, and a folder of scripts with queues apart."""
-    rights = re.search(r"--resource-types (\w+) --permissions (\w+)", PAGES["README.md"]).groups()
+    """The options for start_script() and run_script(): an account, and a folder of scripts with queues apart."""
+    rights = re.search(r"--resource-types (\w+) --permissions (\w+)", PAGES[0]).groups()
     connection = os.getenv(OWN_ACCOUNT) if request.param == "Azure" else sas(storage, *rights)
     if not connection:
         pytest.skip(f"needs {OWN_ACCOUNT}")
@@ -107,10 +100,10 @@ def shared(request, storage, tmp_path):
     assert queue_names(account) == others
 
 
-def test_both_patterns_on_an_account_beside_the_queues_of_others(shared, start, run):
-    terminals = {script: start(script, **shared) for script in POLLERS}
+def test_both_patterns_on_an_account_beside_the_queues_of_others(shared, start_script, run_script):
+    terminals = {script: start_script(script, **shared) for script in POLLERS}
     for script, terminal in terminals.items():
         terminal.expect_exact(READY[script])
-    assert run("pipe_producer.py", **shared).returncode == 0
+    assert run_script("pipe_producer.py", **shared).returncode == 0
     terminals["final_consumer.py"].expect_exact('"order_id": "ORD-123"')
-    assert "[Requestor] Reply received: HELLO WORLD\n" in run("requestor.py", **shared).out
+    assert "[Requestor] Reply received: HELLO WORLD\n" in run_script("requestor.py", **shared).out

@@ -52,22 +52,20 @@ def test_script_is_short_and_plain(script):
 
 
 @pytest.mark.skipif(not (shutil.which("git") and (PROJECT / ".git").exists()), reason="not a clone")
-def test_nothing_else_at_the_top_level():
-    listing = subprocess.check_output(["git", "ls-files"], cwd=PROJECT, encoding="utf-8")
-    assert {line.split("/")[0] for line in listing.splitlines()} == set(TOP_LEVEL)
-
-
-def test_requirements_are_the_two_packages():
-    text = (PROJECT / "requirements.txt").read_text()
-    assert re.findall("^[a-z-]+", text, re.M) == ["azure-storage-queue", "python-dotenv"]
+def test_checkout_of_windows_has_nothing_else_at_the_top_level_and_the_same_line_ends(tmp_path):
+    options = ["--quiet", "--config", "core.autocrlf=true"]
+    subprocess.check_call(["git", "clone", *options, str(PROJECT), str(tmp_path)])
+    assert {path.name for path in tmp_path.iterdir()} == {*TOP_LEVEL, ".git"}
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and ".git" not in path.parts]
+    assert [path for path in files if b"\r\n" in path.read_bytes()] == []
 
 
 @pytest.mark.parametrize("command", ["ruff check", "ruff format --check", "typos"])
-def test_lint_format_and_spelling(project, command):
+def test_lint_format_and_spelling(clone, command):
     """Of the project's own files: what a participant put beside them is his."""
     program, *arguments = command.split()
     if program == "typos" and platform.machine() == "ARM64":
         pytest.skip("it has no wheel for Windows on ARM")
     program = str(Path(sys.executable).parent / program)  # the virtual environment's
     options = ["--no-cache"] if "ruff" in command else []
-    subprocess.check_call([program, *arguments, *options, "."], cwd=project)
+    subprocess.check_call([program, *arguments, *options, "."], cwd=clone)

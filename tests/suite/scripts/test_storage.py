@@ -9,7 +9,7 @@ import pytest
 from suite.helpers.copies import SHORT
 from suite.helpers.orders import arrived, give, numbers, order, wait_depth
 from suite.helpers.proxy import Recorder, error
-from suite.helpers.terminals import printed
+from suite.helpers.terminals import kill_and_read
 from support import emulator
 from support.queues import depth, queue_names, send, take, wait_until
 from support.topology import ONE_SHOTS, POLLERS, QUEUES, READY, SETTING, TIMEOUT
@@ -17,17 +17,17 @@ from support.topology import ONE_SHOTS, POLLERS, QUEUES, READY, SETTING, TIMEOUT
 REFUSED = "Failed to establish a new connection"
 REFUSAL = 12 if os.name == "nt" else 5  # seconds; on Windows, a refused call takes 2 s each time
 GONE = "Storage error: The specified queue does not exist."
-# For altered(): a line when Python and the packages are loaded, whose time is not the script's.
+# For edited(): a line when Python and the packages are loaded, whose time is not the script's.
 BEGIN = ("    try:\n        load_dotenv()", '    print("begun")\n    try:\n        load_dotenv()')
 
 
 @pytest.mark.parametrize("script", ["filter_validate.py", *ONE_SHOTS])
-def test_storage_that_refuses_is_said_within_5_s(start, altered, script):
+def test_storage_that_refuses_is_said_within_5_s(start_script, edited, script):
     """The best of three: a loaded machine may need longer."""
     setting, seconds = emulator.connection_string(emulator.free_port()), []
-    folder = altered(script, *BEGIN)
+    folder = edited(script, *BEGIN)
     while not seconds or (min(seconds) > REFUSAL and len(seconds) < 3):
-        terminal = start(script, folder=folder, **{SETTING: setting})
+        terminal = start_script(script, folder=folder, **{SETTING: setting})
         terminal.expect_exact("begun")
         began = time.monotonic()
         terminal.expect_exact("Storage error: ")
@@ -36,19 +36,18 @@ def test_storage_that_refuses_is_said_within_5_s(start, altered, script):
     assert min(seconds) < REFUSAL
     if script in ONE_SHOTS:
         assert terminal.proc.wait(timeout=TIMEOUT) == 1
-        assert "Deleting" not in printed(terminal)  # nothing was created
+        assert "Deleting" not in kill_and_read(terminal)  # nothing was created
 
 
 @pytest.mark.parametrize("backlog", [0, 50], ids=["no connection", "no answer"])
-def test_storage_that_is_silent_is_said_within_15_s(start, altered, backlog):
-    folder = altered("filter_validate.py", *BEGIN)
-    with socket.create_server(
-        ("127.0.0.1", 0), backlog=backlog
-    ) as server, socket.socket() as first:
+def test_storage_that_is_silent_is_said_within_15_s(start_script, edited, backlog):
+    folder = edited("filter_validate.py", *BEGIN)
+    address = ("127.0.0.1", 0)
+    with socket.create_server(address, backlog=backlog) as server, socket.socket() as first:
         if backlog == 0:  # on Linux, who comes second gets no answer at all, as behind a firewall
             first.connect(server.getsockname())
         setting = emulator.connection_string(server.getsockname()[1])
-        terminal = start("filter_validate.py", folder=folder, **{SETTING: setting})
+        terminal = start_script("filter_validate.py", folder=folder, **{SETTING: setting})
         terminal.expect_exact("begun")
         began = time.monotonic()
         terminal.expect_exact("Storage error: ")
@@ -56,14 +55,14 @@ def test_storage_that_is_silent_is_said_within_15_s(start, altered, backlog):
         assert backlog == 0 or not terminal.expect("Read timed out")
 
 
-def test_pollers_go_on_by_themselves_when_storage_is_back_and_no_order_is_gone(start, tmp_path):
+def test_pollers_go_on_when_storage_is_back_and_no_order_is_gone(start_script, tmp_path):
     """How soon, test_polling.py sees."""
     process, port = emulator.start_azurite(tmp_path)
     try:
         changes = {SETTING: emulator.connection_string(port)}
-        start("pipe_producer.py", **changes).expect_exact("Producer finished.")
+        start_script("pipe_producer.py", **changes).expect_exact("Producer finished.")
         rest = [script for script in POLLERS if script != "filter_validate.py"]
-        terminals = {script: start(script, **changes) for script in rest}
+        terminals = {script: start_script(script, **changes) for script in rest}
         for script, terminal in terminals.items():
             terminal.expect_exact(READY[script])
         emulator.stop_azurite(process)
@@ -72,14 +71,14 @@ def test_pollers_go_on_by_themselves_when_storage_is_back_and_no_order_is_gone(s
         process, _ = emulator.start_azurite(tmp_path, port)
         for script, terminal in terminals.items():
             terminal.expect_exact(READY[script])
-        start("filter_validate.py", **changes)
+        start_script("filter_validate.py", **changes)
         terminals["final_consumer.py"].expect_exact("ORD-123")
     finally:
         emulator.stop_azurite(process)
 
 
 @pytest.mark.parametrize("script", POLLERS)
-def test_queues_that_vanish_in_mid_work_are_all_made_again_at_once(start, storage, behind, script):
+def test_queues_that_vanish_are_made_again_at_once(start_script, storage, via_proxy, script):
     """The message in work is gone with its queue."""
     names = []
 
@@ -91,32 +90,32 @@ def test_queues_that_vanish_in_mid_work_are_all_made_again_at_once(start, storag
 
     give(storage, script, order(1))
     call = "delete" if script == "final_consumer.py" else "send"
-    terminal = start(script, **behind(Recorder(call, vanish)))
+    terminal = start_script(script, **via_proxy(Recorder(call, vanish)))
     terminal.expect_exact(GONE)
     wait_until(lambda: set(names) <= set(queue_names(storage)), what="the queues are there again")
     give(storage, script, order(2))
     wait_depth(storage, QUEUES[script][0], 0)
-    text = printed(terminal)
+    text = kill_and_read(terminal)
     assert text.count(GONE) == text.count(READY[script]) == 1
     assert 2 in arrived(script, storage, [text], 1)
 
 
-def test_output_queue_that_vanishes_is_made_again_and_no_order_is_poisoned(start, altered, storage):
-    terminal = start("filter_validate.py", folder=altered("filter_validate.py", *SHORT))
+def test_output_queue_that_vanishes_alone_poisons_no_order(start_script, edited, storage):
+    terminal = start_script("filter_validate.py", folder=edited("filter_validate.py", *SHORT))
     terminal.expect_exact(READY["filter_validate.py"])
     storage.service.delete_queue("queue-enrich")
     send(storage, "queue-validate", *map(order, range(3)))
     wait_depth(storage, "queue-enrich", 3)
     assert set(numbers(take(storage, "queue-enrich", 3))) == {0, 1, 2}
-    assert printed(terminal).count(GONE) == 1
+    assert kill_and_read(terminal).count(GONE) == 1
     assert depth(storage, "queue-validate-poison") == 0
 
 
-def test_nothing_is_received_while_azure_is_deleting_a_queue(start, storage, behind):
+def test_nothing_is_received_while_azure_is_deleting_a_queue(start_script, storage, via_proxy):
     being_deleted = error(409, "QueueBeingDeleted")
     deleted = Recorder("create queue-enrich", lambda forward: being_deleted, times=99)
     send(storage, "queue-validate", order(1))
-    terminal = start("filter_validate.py", **behind(deleted))
+    terminal = start_script("filter_validate.py", **via_proxy(deleted))
     for _ in range(2):
         terminal.expect_exact("Storage error: ")
     assert "receive queue-validate" not in deleted.calls

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from suite.helpers.orders import wait_done
-from suite.helpers.terminals import printed
+from suite.helpers.terminals import kill_and_read
 from support.queues import queue_names
 from support.topology import ARRIVED, POLLERS, READY, TIMEOUT
 
@@ -34,20 +34,22 @@ REQUESTED = rf"""\[Requestor\] Created reply queue: '(reply-queue-{UUID})'
 """
 
 
-def test_pipeline_prints_the_handouts_lines(start, run):
-    terminals = [start(script) for script in PIPELINE]
+def test_pipeline_prints_the_handouts_lines(start_script, run_script):
+    terminals = [start_script(script) for script in PIPELINE]
     for script, terminal in zip(PIPELINE, terminals):
         terminal.expect_exact(READY[script])
-    producer = run("pipe_producer.py")
+    producer = run_script("pipe_producer.py")
     terminals[2].expect(re.escape(ARRIVED) + r"[^\n]*\n")
-    text = producer.out + "".join(map(printed, terminals)).replace("\r\n", "\n")
+    text = producer.out + "".join(map(kill_and_read, terminals)).replace("\r\n", "\n")
     assert re.sub(r'"20[0-9T:.+-]+"', '"TIME"', text) == PRINTED
     assert (producer.returncode, producer.err) == (0, "")
 
 
-def test_producer_says_that_it_created_the_queue(run):
-    assert run("pipe_producer.py").out.startswith("Queue 'queue-validate' created.\nSending order")
-    assert run("pipe_producer.py").out.startswith("Sending order")
+def test_producer_says_that_it_created_the_queue(run_script):
+    assert run_script("pipe_producer.py").out.startswith(
+        "Queue 'queue-validate' created.\nSending order"
+    )
+    assert run_script("pipe_producer.py").out.startswith("Sending order")
 
 
 @pytest.mark.parametrize(
@@ -59,25 +61,25 @@ def test_producer_says_that_it_created_the_queue(run):
     ],
     ids="-".join,
 )
-def test_pipeline_starts_in_any_order(start, order):
+def test_pipeline_starts_in_any_order(start_script, order):
     terminals = {}
     for script in order:
-        terminals[script] = start(script)
+        terminals[script] = start_script(script)
         terminals[script].expect_exact(READY.get(script, "Producer finished."))
     terminals["final_consumer.py"].expect_exact(ARRIVED + '{"order_id": "ORD-123"')
 
 
-def test_request_and_reply_print_the_handouts_lines(start, run, storage):
-    replier = start("replier.py")
+def test_request_and_reply_print_the_handouts_lines(start_script, run_script, storage):
+    replier = start_script("replier.py")
     replier.expect_exact(READY["replier.py"])
-    requestor = run("requestor.py")
+    requestor = run_script("requestor.py")
     assert (requestor.returncode, requestor.err) == (0, "")
     match = re.fullmatch(REQUESTED, requestor.out)
     name, identity = match.groups()
     request = {"payload": "hello world", "reply_to": name, "correlation_id": identity}
     reply = {"result": "HELLO WORLD", "correlation_id": identity}
     wait_done(storage, "replier.py")
-    assert printed(replier).splitlines() == [
+    assert kill_and_read(replier).splitlines() == [
         READY["replier.py"],
         f"[Replier] Request received: {json.dumps(request)}",
         f"[Replier] Sent reply to '{name}': {json.dumps(reply)}",
@@ -85,18 +87,18 @@ def test_request_and_reply_print_the_handouts_lines(start, run, storage):
     assert name not in queue_names(storage)
 
 
-def test_requestor_before_replier_with_a_payload_in_japanese(start):
-    requestor = start("requestor.py", "in", "time", "\u5c71\u7530")
+def test_requestor_before_replier_with_a_payload_in_japanese(start_script):
+    requestor = start_script("requestor.py", "in", "time", "\u5c71\u7530")
     requestor.expect_exact("[Requestor] Waiting for reply...")
-    replier = start("replier.py")
+    replier = start_script("replier.py")
     replier.expect_exact('{"payload": "in time \u5c71\u7530", ')
     replier.expect_exact('{"result": "IN TIME \u5c71\u7530", ')
     requestor.expect_exact("[Requestor] Reply received: IN TIME \u5c71\u7530")
     assert requestor.proc.wait(timeout=TIMEOUT) == 0
 
 
-def test_ten_requestors_get_each_its_own_reply(start):
-    start("replier.py")
-    requestors = [start("requestor.py", "number", number) for number in range(10)]
+def test_ten_requestors_get_each_its_own_reply(start_script):
+    start_script("replier.py")
+    requestors = [start_script("requestor.py", "number", number) for number in range(10)]
     for number, requestor in enumerate(requestors):
         requestor.expect(rf"\[Requestor\] Reply received: NUMBER {number}\r?\n")

@@ -28,10 +28,8 @@ def test_however_it_ends_azurite_goes_and_keeps_what_was_sent(tmp_path):
         terminal.expect_exact(f"Azurite listens on http://127.0.0.1:{port}. Leave this")
         terminal.expect_exact("It keeps its data in")
         # On Windows, the venv's python starts the one that works.
-        *tool, azurite = [
-            psutil.Process(terminal.pid),
-            *psutil.Process(terminal.pid).children(True),
-        ]
+        process = psutil.Process(terminal.pid)
+        *tool, azurite = [process, *process.children(recursive=True)]
         send(storage, "a-queue", "a message")
         assert depth(storage, "a-queue") == count
         for process in tool:

@@ -1,5 +1,7 @@
 """Demo and campaign, small: no order is lost but the one that a filter loses, and that is said."""
 
+import re
+
 import pytest
 
 from suite.helpers.copies import SHORT, edited
@@ -7,7 +9,7 @@ from suite.helpers.runs import run_tool
 from support.topology import POLLERS
 
 
-def run(tool, clone, *arguments):
+def run_with_faults(tool, clone, *arguments):
     """Run a tool while Filter B loses ORD-2, and puts ORD-3 aside; return its table."""
     (clone / ".env").write_text("A user's own, in UTF-16", encoding="utf-16")  # nobody may read it
     for script in POLLERS:
@@ -20,7 +22,8 @@ def run(tool, clone, *arguments):
     {work}"""
     edited("filter_enrich.py", clone, work, loses)
     result = run_tool(clone / tool, *arguments)
-    table = {title: int(value) for title, value in result.table.items() if value.isdigit()}
+    table = dict(re.findall(r"^([a-z ]+?) +(\d+)$", result.out, re.MULTILINE))
+    table = {title: int(value) for title, value in table.items()}
     assert (result.returncode, table["lost"]) == (1, 1), result.out
     assert table["sent"] == table["arrived"] + table["poisoned"] + 1
     return table, result.out
@@ -29,7 +32,7 @@ def run(tool, clone, *arguments):
 @pytest.mark.slow
 def test_campaign_with_kills_and_an_outage(clone):
     arguments = ["--orders", 60, "--kills", 2, "--outages", 1, "--seed", 6]
-    table, text = run("tests/campaigns/chaos.py", clone, *arguments)
+    table, text = run_with_faults("tests/campaigns/chaos.py", clone, *arguments)
     assert (table["sent"], table["kills"], table["outages"]) == (60, 2, 1)
     assert table["answered"] > 0
     assert "\nLost: ORD-2\nWhat was printed" in text  # no other fault
@@ -39,5 +42,5 @@ def test_campaign_with_kills_and_an_outage(clone):
 def test_demo(clone):
     orders = [f'{{"order_id": "ORD-{n}", "amount": 1}}\n' for n in range(9)]
     (clone / "tests" / "data" / "orders.jsonl").write_text("".join(orders))
-    table, text = run("tests/demo.py", clone)
+    table, text = run_with_faults("tests/demo.py", clone)
     assert (table["sent"], "\033" in text) == (10, False)

@@ -42,11 +42,8 @@ def test_all_of_it_goes_also_if_it_is_killed():
     family = [psutil.Process(terminal.pid)]
     family += family[0].children(recursive=True)
     assert len(family) >= 6
-    own = family[
-        : 2 if os.name == "nt" else 1
-    ]  # on Windows, the venv's python starts the one that works
-    for process in own:
-        process.kill()
+    for process in family[: 2 if os.name == "nt" else 1]:
+        process.kill()  # on Windows, the venv's python starts the one that works
     terminal.proc.wait()
     assert psutil.wait_procs(family, timeout=TIMEOUT)[1] == []
 

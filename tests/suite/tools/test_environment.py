@@ -135,7 +135,7 @@ def test_two_wait_for_the_first_and_take_over_if_it_is_killed(copy, variables):
     for other in others:
         other.expect_exact("Here.")
         assert other.proc.wait(timeout=TIMEOUT) == 7
-    texts = [terminals.printed(process) for process in [first, *others]]
+    texts = [terminals.kill_and_read(process) for process in [first, *others]]
     assert sorted(SET_UP in text for text in texts[1:]) == [False, True], texts
     assert "\n    1 s" in "".join(texts)  # a sign of life
 
@@ -145,13 +145,7 @@ def test_two_wait_for_the_first_and_take_over_if_it_is_killed(copy, variables):
     ("file", "old", "new", "reason", "last"),
     [
         ("requirements.txt", "dotenv", "gone", "distribution found for python-gone", "Python pack"),
-        (
-            ENVIRONMENT,
-            'AZURITE = "',
-            'AZURITE = "azurite@9.9.9"  # "',
-            "npm error",
-            "Azurite: fail",
-        ),
+        (ENVIRONMENT, "azurite@file:", "azurite@npm:", "npm error", "Azurite: fail"),
         (ENVIRONMENT, "@file:", "@file:gone/", "Error: Cannot find module", "Check of Azurite"),
     ],
 )
@@ -172,8 +166,9 @@ def test_what_fails_is_named_after_its_own_words_and_is_not_done(
 @pytest.mark.skipif(Path(sys.prefix) != PROJECT / "venv", reason="another environment is active")
 def test_the_systems_python_and_what_it_started_end_together(tmp_path):
     """Also under nohup, which SIGHUP does not reach."""
-    result = run_to_end([str(BASE), str(PROJECT / "tests" / "run.py"), "--co", "x"], os.environ)
-    assert result.returncode == 4, result.out  # there is no such file
+    run = [str(BASE), str(PROJECT / "tests" / "run.py"), "--noconftest", "tests/run.py"]
+    result = run_to_end(run, os.environ, cwd=tmp_path)
+    assert result.returncode == 5, result.out  # there is no test in this file
     nohup = [] if NT else ["nohup"]
     for end in ["terminate", "kill"]:
         command = [*nohup, BASE, PROJECT / "tests" / "azurite.py", free_port(), tmp_path]
