@@ -115,12 +115,16 @@ def test_section(section, pages, folder, terminals):
 
 def test_set_up_as_it_stands_on_the_page(pages, clone):
     """In a folder where the demo has made the virtual environment."""
-    kind, *shell = ("bat", "cmd", "/c") if os.name == "nt" else ("sh once", "bash", "-ec")
+    kind = "bat" if os.name == "nt" else "sh once"
     blocks = [block for block in pages["README.md"].blocks if block.info == kind]
     (block,) = [block for block in blocks if ".env.example" in block.content]
     venv.create(str(clone / "venv"), symlinks=os.name != "nt")
     lines = [*block.content.splitlines(), 'python -c "import sys; print(sys.prefix)"']
     command = (" & " if os.name == "nt" else "\n").join(lines)
-    shown = subprocess.check_output([*shell, command], cwd=str(clone), encoding="utf-8")
+    if os.name != "nt":
+        command = ["bash", "-ec", command]
+    shown = subprocess.check_output(
+        command, shell=os.name == "nt", cwd=str(clone), encoding="utf-8", errors="replace"
+    )
     assert Path(shown.splitlines()[-1]) == clone / "venv"
     assert (clone / ".env").read_bytes() == (clone / ".env.example").read_bytes()
