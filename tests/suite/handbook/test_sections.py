@@ -4,6 +4,7 @@ What is to do with a block, its info string says; t0, t1 ... are terminals, t0 t
 """
 
 import collections
+import ctypes
 import io
 import os
 import re
@@ -25,6 +26,7 @@ from support.topology import TIMEOUT
 # What differs from run to run: UUIDs (also cut ones), times, the emulator's port, what is left out.
 DIFFERENT = r"[0-9a-f]{8}-[0-9a-f-]{4,}|\d{4}-\d\d-\d\dT[\d:.]+|\d\d:\d\d:\d\d|10001|\u2026"
 PROMPT = "reader$ "
+WINE = os.name == "nt" and hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
 LONGEST = 30 + TIMEOUT  # seconds to wait for a line: a visibility timeout, and some more
 
 
@@ -113,14 +115,19 @@ def test_section(section, pages, folder, terminals):
     assert "Traceback" not in shown or any("Traceback" in block.content for block in todo), shown
 
 
+@pytest.mark.skipif(WINE, reason="Wine's cmd cannot read a Japanese folder in activate.bat")
 def test_set_up_as_it_stands_on_the_page(pages, clone):
     """In a folder where the demo has made the virtual environment."""
-    kind, *shell = ("bat", "cmd", "/c") if os.name == "nt" else ("sh once", "bash", "-ec")
+    kind = "bat" if os.name == "nt" else "sh once"
     blocks = [block for block in pages["README.md"].blocks if block.info == kind]
     (block,) = [block for block in blocks if ".env.example" in block.content]
     venv.create(str(clone / "venv"), symlinks=os.name != "nt")
     lines = [*block.content.splitlines(), 'python -c "import sys; print(sys.prefix)"']
     command = (" & " if os.name == "nt" else "\n").join(lines)
-    shown = subprocess.check_output([*shell, command], cwd=str(clone), encoding="utf-8")
+    if os.name != "nt":
+        command = ["bash", "-ec", command]
+    shown = subprocess.check_output(
+        command, shell=os.name == "nt", cwd=str(clone), encoding="utf-8", errors="replace"
+    )
     assert Path(shown.splitlines()[-1]) == clone / "venv"
     assert (clone / ".env").read_bytes() == (clone / ".env.example").read_bytes()

@@ -16,7 +16,7 @@ def run_to_end(command, variables, input=None, cwd=None):
         capture_output=True,
         env={name: value for name, value in variables.items() if value is not None},
         cwd=cwd,
-        timeout=140,
+        timeout=280,
     )
     result.out = result.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
     result.err = result.stderr.decode("utf-8", "replace").replace("\r\n", "\n")

@@ -67,4 +67,4 @@ def kill_and_read(process):
     process.proc.kill()
     process.proc.wait()
     process.read()
-    return process.log.getvalue()
+    return process.log.getvalue().replace("\r\n", "\n")

@@ -24,21 +24,21 @@ def test_however_it_ends_azurite_goes_and_keeps_what_was_sent(tmp_path):
     storage = open_account(connection_string(port))
     command = [sys.executable, str(AZURITE), str(port), str(tmp_path)]
     for count, way in enumerate([*SIGNALS, KILL], 1):
-        terminal = spawn(command)
+        terminal = spawn(command, timeout=2 * TIMEOUT)
         terminal.expect_exact(f"Azurite listens on http://127.0.0.1:{port}. Leave this")
         terminal.expect_exact("It keeps its data in")
-        # On Windows, the venv's python starts the one that works.
-        process = psutil.Process(terminal.pid)
-        *tool, azurite = [process, *process.children(recursive=True)]
+        tool = psutil.Process(terminal.pid)
+        family = [tool, *tool.children(recursive=True)]
         send(storage, "a-queue", "a message")
         assert depth(storage, "a-queue") == count
-        for process in tool:
-            process.kill() if way == KILL else process.send_signal(way)
-        if way != KILL:
+        if way == KILL:
+            tool.kill()
+        else:
+            tool.send_signal(way)
             terminal.expect_exact("Azurite stopped.")
             assert terminal.proc.wait(timeout=TIMEOUT) == 0
-            assert not azurite.is_running()
-        assert psutil.wait_procs([*tool, azurite], timeout=TIMEOUT)[1] == []
+            assert not family[-1].is_running()
+        assert psutil.wait_procs(family, timeout=TIMEOUT)[1] == []
 
 
 def test_what_azurite_cannot_start_with_is_said_with_a_way_out(azurite, tmp_path):

@@ -37,13 +37,12 @@ def test_it_is_coloured_beside_a_netrc_and_ctrl_c_stops_all_of_it(tmp_path):
 
 
 def test_all_of_it_goes_also_if_it_is_killed():
-    terminal = spawn([sys.executable, str(DEMO)])
+    terminal = spawn([sys.executable, str(DEMO)], timeout=4 * TIMEOUT)
     terminal.expect_exact("-> Sent to")
-    family = [psutil.Process(terminal.pid)]
-    family += family[0].children(recursive=True)
-    assert len(family) >= 6
-    for process in family[: 2 if os.name == "nt" else 1]:
-        process.kill()  # on Windows, the venv's python starts the one that works
+    tool = psutil.Process(terminal.pid)
+    family = [tool, *tool.children(recursive=True)]
+    assert len(family) >= 6  # it, four pollers and Azurite; the producer may have ended
+    terminal.proc.kill()
     terminal.proc.wait()
     assert psutil.wait_procs(family, timeout=TIMEOUT)[1] == []
 
