@@ -166,8 +166,8 @@ def test_what_fails_is_named_after_its_own_words_and_is_not_done(
 @pytest.mark.skipif(Path(sys.prefix) != PROJECT / "venv", reason="another environment is active")
 def test_the_systems_python_and_what_it_started_end_together(tmp_path):
     """Also under nohup, which SIGHUP does not reach."""
-    run = [str(BASE), str(PROJECT / "tests" / "run.py"), "--noconftest", "tests/run.py"]
-    result = run_to_end(run, os.environ, cwd=tmp_path)
+    command = [str(BASE), str(PROJECT / "tests" / "run.py"), "-n", "0", "tests/run.py"]
+    result = run_to_end(command, os.environ, cwd=tmp_path)
     assert result.returncode == 5, result.out  # there is no test in this file
     nohup = [] if NT else ["nohup"]
     for end in ["terminate", "kill"]:
