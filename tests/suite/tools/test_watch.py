@@ -35,7 +35,7 @@ def test_queue_that_grows_is_marked_as_long_as_it_grows(start_script, storage):
     assert not re.search("queue-finalize.* <- grows", board.log.getvalue())
 
 
-def test_what_is_on_the_board_and_what_is_left_out(run_script, storage, clone, via_proxy):
+def test_what_is_on_the_board_and_what_is_left_out(run_script, storage, via_proxy):
     replies = [f"reply-queue-{n:08d}-and-so-on" for n in range(200)]
     for name in [*replies, "queue-validate-poison", "another-queue"]:
         storage.service.create_queue(name)
@@ -43,9 +43,7 @@ def test_what_is_on_the_board_and_what_is_left_out(run_script, storage, clone, v
     for name, count in counts.items():
         send(storage, name, *["contents"] * count)
     recorder = Recorder()
-    setting = f'{SETTING}="{via_proxy(recorder)[SETTING]}"\n'
-    (clone / ".env").write_text(setting, encoding="utf-8-sig")  # as Windows' editors may
-    shown = run_script(WATCH, "--once", folder=clone, **{SETTING: None}).out
+    shown = run_script(WATCH, "--once", **via_proxy(recorder)).out
     rows = [
         row("queue-validate", "-", "-", "-", "-", "-", "-", "not there"),
         row("queue-enrich", 32, 32, 0, 0, "[0-9]+ s"),
