@@ -12,7 +12,7 @@ oldest    age of the oldest waiting message that was seen, too
 change/s  of "all", over the last 5 looks; if as many come as go, it is 0
 <- grows  over the last 5 looks, at least one message more per look
 
-In a narrow window, columns on the right are left out; in a low one, lines at the end.
+In a narrow window, columns on the right are left out; in a low one, empty queues.
 
 A look costs 1 call for the list of queues, 1 for the count of each, and 1 more for each that is not
 empty: 23 at most. Other queues of the account are left out.
@@ -82,11 +82,10 @@ def now():
     return datetime.datetime.now(datetime.timezone.utc)
 
 
-def draw(looks, trouble, width):
-    """Return the board for rich to print: the last look, and what changed since the first.
+def draw(looks, trouble, console):
+    """Return the board for this console of rich: the last look, and what changed since the first.
 
     looks: pairs of a time and the Figures then. trouble: why there is no newer look, or None.
-    width: characters.
     """
     from rich.console import Group
     from rich.styled import Styled
@@ -95,7 +94,10 @@ def draw(looks, trouble, width):
     (began, first), (ended, last) = looks[0], looks[-1]
     seconds = (ended - began).total_seconds()
     before = {queue.name: queue.all or 0 for queue in first}
-    columns = COLUMNS[: max((width - 32) // 8, 1)]  # beside a name and "<- grows"
+    columns = COLUMNS[: max((console.width - 32) // 8, 1)]  # beside a name and "<- grows"
+    room = max(console.height - 3, 0)  # rows, beside the titles and what stands below
+    if len(last) > room:
+        last = [queue for queue in last if queue.all][:room]
     table = Table("queue", box=None, padding=(0, 1, 0, 0))
     for title in columns:
         table.add_column(title, justify="right", no_wrap=True)
@@ -128,7 +130,7 @@ def watch(service, options, console, show):
             trouble = str(error).split("\n")[0]
             if options.once:
                 sys.exit(trouble)
-        show(draw(looks or [nothing], trouble, console.width))
+        show(draw(looks or [nothing], trouble, console))
         if options.once:
             return
         time.sleep(options.interval)
@@ -148,7 +150,8 @@ def main():
     service = queues.account_in_env().service
     console = Console(highlight=False)
     with contextlib.suppress(KeyboardInterrupt):
-        if options.once or not console.is_interactive:
+        # rich takes a file for a terminal if FORCE_COLOR is set.
+        if options.once or not (sys.stdout.isatty() and console.is_interactive):
             watch(service, options, console, console.print)
         else:
             with Live(console=console, auto_refresh=False) as live:

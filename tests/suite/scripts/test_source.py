@@ -60,6 +60,11 @@ def test_checkout_of_windows_has_nothing_else_at_the_top_level_and_the_same_line
     assert [path for path in files if b"\r\n" in path.read_bytes()] == []
 
 
+def test_requirements_are_the_two_packages():
+    text = (PROJECT / "requirements.txt").read_text()
+    assert re.findall("^[a-z-]+", text, re.M) == ["azure-storage-queue", "python-dotenv"]
+
+
 @pytest.mark.parametrize("command", ["ruff check", "ruff format --check", "typos"])
 def test_lint_format_and_spelling(clone, command):
     """Of the project's own files: what a participant put beside them is his."""

@@ -11,7 +11,7 @@ import pytest
 import watch
 from suite.helpers.proxy import PORTAL, Recorder
 from support import emulator, processes
-from support.queues import ensure_queue, send, wait_until
+from support.queues import ensure_queue, open_account, send, wait_until
 from support.topology import SETTING, TIMEOUT
 
 WATCH = os.path.join("tests", "watch.py")
@@ -73,6 +73,13 @@ def test_dequeue_count_climbs_each_time_a_message_comes_back(start_script, stora
     board.expect(row("queue-validate", 2, 2, 0, 5, r"\d+ s"))
 
 
+def test_nothing_moves_the_cursor_of_a_file(start_script):
+    board = start_script(WATCH, "--interval", "0.2", FORCE_COLOR="1")
+    for _ in range(3):
+        board.expect("request-queue ")
+    assert re.findall("\x1b\\[[^m]*[A-Zhl]", board.log.getvalue()) == []
+
+
 def test_age_is_rounded_down():
     ages = {-5: "0 s", 59.7: "59 s", 60: "1 min", 3599: "59 min", 86399: "23 h", 9e5: "10 d"}
     for seconds, text in ages.items():
@@ -81,17 +88,20 @@ def test_age_is_rounded_down():
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
 def test_storage_goes_away_and_comes_back_and_ctrl_c_leaves_the_terminal_as_it_was(tmp_path):
-    """In a window that is too narrow for all columns."""
+    """In a window that is too small for all columns and queues."""
     process, port = emulator.start_azurite(tmp_path)
+    send(open_account(emulator.connection_string(port)), "request-queue", "waits")
     variables = {**processes.variables(emulator.connection_string(port)), "TERM": "xterm"}
-    variables.pop("COLUMNS", None)  # readline puts pytest's own into the environment
+    for name in ("LINES", "COLUMNS"):  # readline puts pytest's own into the environment
+        variables.pop(name, None)
     (python, *arguments), log = processes.command_line(WATCH), io.StringIO()
     options = {"env": variables, "encoding": "utf-8", "timeout": TIMEOUT, "logfile": log}
     try:
-        with pexpect.spawn(python, arguments, dimensions=(24, 60), **options) as board:
+        with pexpect.spawn(python, arguments, dimensions=(5, 60), **options) as board:
             board.expect("\nrequest-queue")
             assert "hidden" in board.before
             assert "dequeues" not in board.before
+            assert "queue-validate" not in board.before
             emulator.stop_azurite(process)
             board.expect("\x1b\\[2mrequest-queue")  # dimmed
             board.expect(r"No figures since \d\d:\d\d:\d\d: .*refused")
