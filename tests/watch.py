@@ -90,12 +90,15 @@ def draw(looks, trouble, console):
     from rich.console import Group
     from rich.styled import Styled
     from rich.table import Table
+    from rich.text import Text
 
     (began, first), (ended, last) = looks[0], looks[-1]
     seconds = (ended - began).total_seconds()
     before = {queue.name: queue.all or 0 for queue in first}
     columns = COLUMNS[: max((console.width - 32) // 8, 1)]  # beside a name and "<- grows"
-    room = max(console.height - 3, 0)  # rows, beside the titles and what stands below
+    clock = f"{ended.astimezone():%H:%M:%S}"
+    below = Text(f"No figures since {clock}: {trouble}" if trouble else clock)
+    room = max(console.height - 1 - len(below.wrap(console, console.width)), 0)
     if len(last) > room:
         last = [queue for queue in last if queue.all][:room]
     table = Table("queue", box=None, padding=(0, 1, 0, 0))
@@ -109,10 +112,7 @@ def draw(looks, trouble, console):
         grows = len(looks) > WINDOW and change >= WINDOW
         note, style = ("<- grows", "bold") if grows else (queue.note, "")
         table.add_row(name, *cells[: len(columns)], note, style=style)
-    clock = f"{ended.astimezone():%H:%M:%S}"
-    if trouble:
-        return Group(Styled(table, "dim"), f"No figures since {clock}: {trouble}")
-    return Group(table, clock)
+    return Group(Styled(table, "dim" if trouble else ""), below)
 
 
 def watch(service, options, console, show):
