@@ -1,5 +1,7 @@
 """Try to lose a message: kill scripts and stop Azurite while orders and requests flow.
 
+python tests/campaigns/chaos.py --orders 10000 --kills 200 --outages 10
+
 Two copies of each poller run. Orders are sent with the producer, and again where it did not say that
 it sent one; with each of its runs comes a request. The schedule of kills (SIGKILL; TerminateProcess on
 Windows) and outages follows from the seed. Exit code 0 if each order that was sent arrived or is in a

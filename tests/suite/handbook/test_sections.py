@@ -1,4 +1,4 @@
-"""Follow README.md in terminals, each section from a fresh state.
+"""Follow README.md in terminals: each section, and each exercise, from a fresh state.
 
 What is to do with a block, its info string says; t0, t1 ... are terminals, t0 that of the emulator.
 """
@@ -104,7 +104,7 @@ def do(block, folder, terminals):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
-def test_section(section, pages, folder, terminals):
+def test_section_works_as_printed(section, pages, folder, terminals):
     todo = pages["README.md"].sections[section]
     if not re.search(r"tests/(azurite|demo)\.py", todo[0].content):  # they start one themselves
         terminals["t0"].sendline("python tests/azurite.py")
