@@ -95,7 +95,7 @@ def draw(looks, trouble, console):
     (began, first), (ended, last) = looks[0], looks[-1]
     seconds = (ended - began).total_seconds()
     before = {queue.name: queue.all or 0 for queue in first}
-    columns = COLUMNS[: max((console.width - 32) // 8, 1)]  # beside a name and "<- grows"
+    columns = COLUMNS[: max((console.width - 27) // 8, 1)]  # beside a name and "<- grows"
     clock = f"{ended.astimezone():%H:%M:%S}"
     below = Text(f"No figures since {clock}: {trouble}" if trouble else clock)
     room = max(console.height - 1 - len(below.wrap(console, console.width)), 0)

@@ -97,7 +97,7 @@ def test_storage_goes_away_and_comes_back_and_ctrl_c_leaves_the_terminal_as_it_w
     (python, *arguments), log = processes.command_line(WATCH), io.StringIO()
     options = {"env": variables, "encoding": "utf-8", "timeout": TIMEOUT, "logfile": log}
     try:
-        with pexpect.spawn(python, arguments, dimensions=(5, 75), **options) as board:
+        with pexpect.spawn(python, arguments, dimensions=(5, 70), **options) as board:
             board.expect("\nrequest-queue")
             assert "hidden" in board.before
             assert "change/s" not in board.before
