@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # also if PYTHONSAFEPATH is set
 from support import environment, topology
 
 # More workers than cores, for most tests wait; one test at a time, in order, for the slow ones first.
-DEFAULTS = ["-n", "6", "--maxschedchunk", "1", "-q", "-rfEs"]
+DEFAULTS = ["-n", "10", "--maxschedchunk", "1", "-q", "-rfEs"]
 
 
 def main():

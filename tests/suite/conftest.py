@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from suite.helpers import copies, proxy, runs, terminals
+from suite.helpers import copies, proxy, terminals
 from support import emulator, environment, processes, queues
 from support.topology import SETTING
 
@@ -69,27 +69,22 @@ def edited(tmp_path):
     return lambda script, *changes: copies.edited(script, tmp_path, *changes)
 
 
-@pytest.fixture
-def check_printed(storage):
-    """Return check_printed(name, text, traceback): what a script printed is shown if the test fails.
+def check_printed(name, text, traceback, key):
+    """Show what a script printed if the test fails; assert that it could be shown to anybody.
 
     It may hold only the first line of an error of the SDK, never the account's key, and no traceback
     but those whose last line matches the regular expression traceback.
     """
-
-    def check_printed(name, text, traceback):
-        print(f"---- {name}\n{text}")
-        assert storage.key not in text
-        assert not re.search("^(RequestId|Time|ErrorCode):", text, re.MULTILINE)
-        ends = re.findall(TRACEBACK, text.replace("\r\n", "\n"), re.MULTILINE)
-        assert len(ends) == text.count("Traceback")
-        assert all(traceback and re.search(traceback, end) for end in ends)
-
-    return check_printed
+    print(f"---- {name}\n{text}")
+    assert key not in text
+    assert not re.search("^(RequestId|Time|ErrorCode):", text, re.MULTILINE)
+    ends = re.findall(TRACEBACK, text.replace("\r\n", "\n"), re.MULTILINE)
+    assert len(ends) == text.count("Traceback")
+    assert all(traceback and re.search(traceback, end) for end in ends)
 
 
 @pytest.fixture
-def start_script(storage, check_printed):
+def start_script(storage):
     """Return start_script(script, *arguments, folder=None, traceback=None, **changed_variables).
 
     It starts the script as a process to expect lines of; what it printed is checked at the end.
@@ -107,21 +102,21 @@ def start_script(storage, check_printed):
     for process, _, _ in started:
         process.proc.kill()
     for process, script, traceback in started:
-        check_printed(script, terminals.kill_and_read(process), traceback)
+        check_printed(script, terminals.kill_and_read(process), traceback, storage.key)
 
 
 @pytest.fixture
-def run_script(storage, check_printed):
-    """Return run_script(script, *arguments, input=None, ...): as start_script(), but to its end.
+def run_script(storage):
+    """Return run_script(script, *arguments, input=b"", ...): as start_script(), but to its end.
 
-    It returns what runs.run_to_end() does. A changed variable that is None is removed.
+    It returns what terminals.run_to_end() does. A changed variable that is None is removed.
     """
 
-    def run_script(script, *arguments, input=None, folder=None, traceback=None, **changes):
+    def run_script(script, *arguments, input=b"", folder=None, traceback=None, **changes):
         command = processes.command_line(script, *arguments, folder=folder)
         variables = {**processes.variables(storage.connection), **changes}
-        result = runs.run_to_end(command, variables, input)
-        check_printed(script, result.out + result.err, traceback)
+        result = terminals.run_to_end(command, variables, input)
+        check_printed(script, result.out + result.err, traceback, storage.key)
         return result
 
     return run_script

@@ -47,22 +47,20 @@ def command_line(script, *arguments, folder=None):
     return [sys.executable, str(Path(folder, script)), *map(str, arguments)]
 
 
-def start_script(script, *arguments, connection, folder=None, **options):
-    """Start a script for a connection string as a process; the options are those of Popen.
+def start_script(script, *arguments, connection, stdout, stdin=subprocess.DEVNULL):
+    """Start a script for a connection string as a process, whose errors are in its output, in UTF-8.
 
-    folder: as of command_line(). Unless they say otherwise, it has no input, its errors are in its output, and
-    both are UTF-8. On POSIX, Ctrl+C does not reach it: the tool hears it, and stops what it started.
+    On POSIX, Ctrl+C does not reach it: the tool hears it, and stops what it started.
     """
-    defaults = {
-        "stdin": subprocess.DEVNULL,
-        "stderr": subprocess.STDOUT,
-        "encoding": "utf-8",
-        "errors": "replace",
-        "env": variables(connection),
-        "start_new_session": True,
-    }
     return subprocess.Popen(
-        command_line(script, *arguments, folder=folder), **{**defaults, **options}
+        command_line(script, *arguments),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        env=variables(connection),
+        start_new_session=True,
     )
 
 

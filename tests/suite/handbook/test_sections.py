@@ -5,7 +5,6 @@ What is to do with a block, its info string says; t0, t1 ... are terminals, t0 t
 
 import collections
 import ctypes
-import io
 import os
 import re
 import subprocess
@@ -19,6 +18,7 @@ import pexpect
 import pytest
 
 from suite.helpers import copies
+from suite.helpers.terminals import pseudo_terminal
 from support import emulator
 from support.queues import wait_until
 from support.topology import TIMEOUT
@@ -48,12 +48,12 @@ def terminals(folder):
     env["PATH"] = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
     env["PYTHONWARNINGS"] = "ignore"  # the SDK's packages warn on Python 3.8
     env["http_proxy"] = "http://127.0.0.1:9"  # a company's, which does not reach the emulator
-    options = {"cwd": str(folder), "env": env, "encoding": "utf-8", "dimensions": (50, 1000)}
-    bash = partial(pexpect.spawn, "bash --norc --noprofile", echo=False, **options)
-    terminals = collections.defaultdict(lambda: bash(logfile=io.StringIO()))
+    bash = ["bash", "--norc", "--noprofile"]
+    options = {"cwd": str(folder), "dimensions": (50, 1000), "echo": False}
+    terminals = collections.defaultdict(partial(pseudo_terminal, bash, env, **options))
     yield terminals
     for name, terminal in terminals.items():
-        print(f"---- {name}\n{terminal.logfile.getvalue()}")  # pytest shows it if the test fails
+        print(f"---- {name}\n{terminal.log.getvalue()}")  # pytest shows it if the test fails
         terminal.close(force=True)
 
 
@@ -61,7 +61,7 @@ def read(terminals):
     """Read what each terminal shows, for a full one stops its script; return all that was shown."""
     for terminal in terminals.values():
         terminal.expect([pexpect.TIMEOUT], timeout=0.01)
-    return "".join(terminal.logfile.getvalue() for terminal in terminals.values())
+    return "".join(terminal.log.getvalue() for terminal in terminals.values())
 
 
 def expect(terminals, block, expression):

@@ -1,9 +1,10 @@
-"""Processes as in a terminal: lines to expect of them, and Ctrl+C."""
+"""Processes as in a terminal: their lines, what they print to their end, and Ctrl+C."""
 
 import contextlib
 import io
 import os
 import signal
+import subprocess
 import time
 
 from support import processes
@@ -24,6 +25,17 @@ def spawn(command, variables=None, timeout=TIMEOUT):
     return process
 
 
+def pseudo_terminal(command, variables, **options):
+    """Start a command line in a pseudo-terminal (not on Windows); the options are pexpect's."""
+    import pexpect
+
+    log = io.StringIO()
+    options = {"timeout": TIMEOUT, "encoding": "utf-8", "logfile": log, **options}
+    process = pexpect.spawn(command[0], command[1:], env=variables, **options)
+    process.log = log
+    return process
+
+
 @contextlib.contextmanager
 def running_script(script, connection, until, folder=None):
     """Yield a script's process, to expect lines of, once it has printed until; kill it at the end.
@@ -37,6 +49,22 @@ def running_script(script, connection, until, folder=None):
         yield process
     finally:
         kill_and_read(process)
+
+
+def run_to_end(command, variables, input=b"", cwd=None):
+    """Run a command line to its end; return its CompletedProcess, with .out and .err as text.
+
+    variables: its environment, without those that are None. input: bytes.
+    """
+    env = {name: value for name, value in variables.items() if value is not None}
+    result = subprocess.run(
+        command, input=input, capture_output=True, env=env, cwd=cwd, timeout=4 * TIMEOUT
+    )
+    result.out, result.err = (
+        output.decode("utf-8", "replace").replace("\r\n", "\n")
+        for output in (result.stdout, result.stderr)
+    )
+    return result
 
 
 def interrupt(process):

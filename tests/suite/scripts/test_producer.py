@@ -6,9 +6,10 @@ import pexpect
 import pytest
 
 from suite.helpers.proxy import Recorder
+from suite.helpers.terminals import pseudo_terminal
 from support import processes
 from support.queues import depth, ensure_queue, queue_names, take
-from support.topology import SENT, TIMEOUT
+from support.topology import SENT
 
 LINES = ['{"amount": 1}', "not JSON", '{"name": "\u5c71\u7530\u3000\u592a\u90ce"}', "last"]
 
@@ -88,15 +89,14 @@ def test_character_that_no_message_can_hold_is_named_and_stops_no_filter(
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
 def test_arrow_key_in_a_terminal_is_said_and_what_came_before_was_sent(storage):
-    python, *arguments = processes.command_line("pipe_producer.py", "-")
-    variables = processes.variables(storage.connection)
-    options = {"env": variables, "encoding": "utf-8", "timeout": TIMEOUT}
-    with pexpect.spawn(python, arguments, **options) as terminal:
-        for line in ("first", "\x1b[A"):
-            terminal.sendline(line)
-        terminal.expect_exact(f"{SENT}first")
-        terminal.expect_exact("Stopped at line 2: a message cannot hold '\\x1b'.")
-        terminal.expect(pexpect.EOF)
+    command = processes.command_line("pipe_producer.py", "-")
+    terminal = pseudo_terminal(command, processes.variables(storage.connection))
+    for line in ("first", "\x1b[A"):
+        terminal.sendline(line)
+    terminal.expect_exact(f"{SENT}first")
+    terminal.expect_exact("Stopped at line 2: a message cannot hold '\\x1b'.")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
     assert terminal.exitstatus == 1
     assert take(storage, "queue-validate") == ["first"]
 

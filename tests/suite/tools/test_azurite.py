@@ -7,7 +7,6 @@ import sys
 import psutil
 import pytest
 
-from suite.helpers.runs import run_tool
 from suite.helpers.terminals import spawn
 from support import emulator
 from support.emulator import connection_string, free_port
@@ -41,7 +40,7 @@ def test_however_it_ends_azurite_goes_and_keeps_what_was_sent(tmp_path):
         assert psutil.wait_procs(family, timeout=TIMEOUT)[1] == []
 
 
-def test_what_azurite_cannot_start_with_is_said_with_a_way_out(azurite, tmp_path):
+def test_what_azurite_cannot_start_with_is_said_with_a_way_out(run_script, azurite, tmp_path):
     port = free_port()
     folder = tmp_path / f"port-{port}"  # each port has its own
     folder.mkdir()
@@ -51,7 +50,7 @@ def test_what_azurite_cannot_start_with_is_said_with_a_way_out(azurite, tmp_path
         ([port, tmp_path], f"Delete this folder; its messages go with it: {folder}"),
         ([azurite, tmp_path], "one from elsewhere needs --skipApiVersionCheck."),
     ]:
-        result = run_tool(AZURITE, *arguments)
+        result = run_script("tests/azurite.py", *arguments)
         assert result.returncode == 1
         assert (result.out + result.err).rstrip().endswith(line), result.err
 

@@ -5,11 +5,10 @@ import re
 import pytest
 
 from suite.helpers.copies import SHORT, edited
-from suite.helpers.runs import run_tool
 from support.topology import POLLERS
 
 
-def run_with_faults(tool, clone, *arguments):
+def run_with_faults(run_script, clone, tool, *arguments):
     """Run a tool while Filter B loses ORD-2, and puts ORD-3 aside; return its table."""
     (clone / ".env").write_text("A user's own, in UTF-16", encoding="utf-16")  # nobody may read it
     for script in POLLERS:
@@ -21,7 +20,7 @@ def run_with_faults(tool, clone, *arguments):
                 elif '"ORD-2"' not in msg.content:
     {work}"""
     edited("filter_enrich.py", clone, work, loses)
-    result = run_tool(clone / tool, *arguments)
+    result = run_script(tool, *arguments, folder=clone)
     table = dict(re.findall(r"^([a-z ]+?) +(\d+)$", result.out, re.MULTILINE))
     table = {title: int(value) for title, value in table.items()}
     assert (result.returncode, table["lost"]) == (1, 1), result.out
@@ -30,17 +29,17 @@ def run_with_faults(tool, clone, *arguments):
 
 
 @pytest.mark.slow
-def test_campaign_with_kills_and_an_outage(clone):
+def test_campaign_with_kills_and_an_outage(run_script, clone):
     arguments = ["--orders", 60, "--kills", 2, "--outages", 1, "--seed", 6]
-    table, text = run_with_faults("tests/campaigns/chaos.py", clone, *arguments)
+    table, text = run_with_faults(run_script, clone, "tests/campaigns/chaos.py", *arguments)
     assert (table["sent"], table["kills"], table["outages"]) == (60, 2, 1)
     assert table["answered"] > 0
     assert "\nLost: ORD-2\nWhat was printed" in text  # no other fault
 
 
 @pytest.mark.slow
-def test_demo(clone):
+def test_demo(run_script, clone):
     orders = [f'{{"order_id": "ORD-{n}", "amount": 1}}\n' for n in range(9)]
     (clone / "tests" / "data" / "orders.jsonl").write_text("".join(orders))
-    table, text = run_with_faults("tests/demo.py", clone)
+    table, text = run_with_faults(run_script, clone, "tests/demo.py")
     assert (table["sent"], "\033" in text) == (10, False)

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 import demo
-from suite.helpers.terminals import spawn
+from suite.helpers.terminals import pseudo_terminal, spawn
 from support.topology import PROJECT, TIMEOUT
 
 DEMO = PROJECT / "tests" / "demo.py"
@@ -20,9 +20,7 @@ def test_it_is_coloured_beside_a_netrc_and_ctrl_c_stops_all_of_it(tmp_path):
     (tmp_path / ".netrc").write_text("default login somebody password secret\n")
     environment = {k: v for k, v in os.environ.items() if k not in ("NETRC", "NO_COLOR")}
     environment.update(HOME=str(tmp_path), TERM="xterm")
-    terminal = pexpect.spawn(
-        sys.executable, [str(DEMO)], env=environment, timeout=TIMEOUT, encoding="utf-8"
-    )
+    terminal = pseudo_terminal([sys.executable, str(DEMO)], environment)
     terminal.expect_exact("-> Sent to")
     assert "\033[33mfilter_validate" in terminal.before
     children = psutil.Process(terminal.pid).children(recursive=True)

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from suite.helpers import copies, terminals
-from suite.helpers.runs import run_to_end, run_tool
+from suite.helpers.terminals import run_to_end
 from support.emulator import free_port
 from support.topology import PROJECT, TIMEOUT
 
@@ -186,6 +186,6 @@ def test_the_systems_python_and_what_it_started_end_together(tmp_path):
 
 
 @pytest.mark.parametrize("tool", ["azurite", "watch", "campaigns/chaos"])
-def test_tools_need_not_find_their_folder_on_the_path(tool):
-    result = run_tool(PROJECT / "tests" / f"{tool}.py", "--help", PYTHONSAFEPATH="1")
+def test_tools_need_not_find_their_folder_on_the_path(run_script, tool):
+    result = run_script(f"tests/{tool}.py", "--help", PYTHONSAFEPATH="1")
     assert result.returncode == 0, result.err

@@ -1,7 +1,6 @@
 """The live board: what it shows of the queues, in a terminal and in a pipe."""
 
 import datetime
-import io
 import os
 import re
 
@@ -10,9 +9,10 @@ import pytest
 
 import watch
 from suite.helpers.proxy import PORTAL, Recorder
+from suite.helpers.terminals import pseudo_terminal
 from support import emulator, processes
 from support.queues import ensure_queue, open_account, send, wait_until
-from support.topology import SETTING, TIMEOUT
+from support.topology import SETTING
 
 WATCH = os.path.join("tests", "watch.py")
 
@@ -94,25 +94,24 @@ def test_storage_goes_away_and_comes_back_and_ctrl_c_leaves_the_terminal_as_it_w
     variables = {**processes.variables(emulator.connection_string(port)), "TERM": "xterm"}
     for name in ("LINES", "COLUMNS"):  # readline puts pytest's own into the environment
         variables.pop(name, None)
-    (python, *arguments), log = processes.command_line(WATCH), io.StringIO()
-    options = {"env": variables, "encoding": "utf-8", "timeout": TIMEOUT, "logfile": log}
+    board = pseudo_terminal(processes.command_line(WATCH), variables, dimensions=(5, 70))
     try:
-        with pexpect.spawn(python, arguments, dimensions=(5, 70), **options) as board:
-            board.expect("\nrequest-queue")
-            assert "hidden" in board.before
-            assert "change/s" not in board.before
-            assert "queue-validate" not in board.before
-            emulator.stop_azurite(process)
-            board.expect("\x1b\\[2mrequest-queue")  # dimmed
-            board.expect(r"No figures since \d\d:\d\d:\d\d: .*refused")
-            process, _ = emulator.start_azurite(tmp_path, port)
-            board.expect("\nrequest-queue")
-            board.sendintr()
-            board.expect(pexpect.EOF)
+        board.expect("\nrequest-queue")
+        assert "hidden" in board.before
+        assert "change/s" not in board.before
+        assert "queue-validate" not in board.before
+        emulator.stop_azurite(process)
+        board.expect("\x1b\\[2mrequest-queue")  # dimmed
+        board.expect(r"No figures since \d\d:\d\d:\d\d: .*refused")
+        process, _ = emulator.start_azurite(tmp_path, port)
+        board.expect("\nrequest-queue")
+        board.sendintr()
+        board.expect(pexpect.EOF)
     finally:
         emulator.stop_azurite(process)
-    assert "Traceback" not in log.getvalue()
-    codes = re.findall(r"\x1b\[(\?25[lh]|\d*m)", log.getvalue())
+    board.close()
+    assert "Traceback" not in board.log.getvalue()
+    codes = re.findall(r"\x1b\[(\?25[lh]|\d*m)", board.log.getvalue())
     assert (codes[0], codes[-2:]) == ("?25l", ["0m", "?25h"])  # cursor off; plain text, cursor on
     assert board.exitstatus == 0
 
