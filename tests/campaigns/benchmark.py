@@ -161,7 +161,7 @@ def measure(port, folder):
     rates = in_turns([partial(rate, storage, program, 1, COUNT) for program in programs])
     yield report("a filter", "orders/s", *rates, least=0.85)
     with running_proxy(port, intercept) as far_port:
-        far = queues.via(far_port, storage)
+        far = near.replace(f":{port}/", f":{far_port}/")
         program = partial(running_script, FILTER, far, READY)
         rates = in_turns([partial(rate, storage, program, n, COUNT * n) for n in COPIES])
         for copies, values in zip(COPIES, rates):

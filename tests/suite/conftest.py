@@ -51,7 +51,7 @@ def via_proxy(azurite, storage):
 
         def via_proxy(intercept):
             port = stack.enter_context(proxy.running_proxy(azurite, intercept))
-            return {SETTING: queues.via(port, storage)}
+            return {SETTING: storage.connection.replace(f":{azurite}/", f":{port}/")}
 
         yield via_proxy
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import time
 from types import SimpleNamespace
 
@@ -48,11 +47,6 @@ def refuse_others(response):
         raise AzureError(f"Not a queue service, something else answers: {answer.status_code}")
 
 
-def via(port, storage):
-    """Return the account's connection string by way of a proxy on this port."""
-    return re.sub(r":\d+/", f":{port}/", storage.connection)
-
-
 def wait_until(condition, timeout=TIMEOUT, pause=0.05, what="what was waited for"):
     """Return the condition's first true value; RuntimeError if none comes in timeout seconds.
 
@@ -88,17 +82,17 @@ def send(storage, name, *texts):
         queue.send_message(text)
 
 
-def take(storage, name, count=1, timeout=TIMEOUT):
+def take(storage, name, count=1):
     """Return the contents of the queue's next messages, deleted, once there are count of them."""
     queue, contents = ensure_queue(storage, name), []
 
     def enough():
-        for message in queue.receive_messages(messages_per_page=32, visibility_timeout=60):
+        for message in queue.receive_messages(messages_per_page=32):
             contents.append(message.content)
             queue.delete_message(message)
         return len(contents) >= count
 
-    wait_until(enough, timeout, what=f"{count} messages in {name}")
+    wait_until(enough, what=f"{count} messages in {name}")
     return contents
 
 
@@ -106,9 +100,10 @@ def depth(storage, name):
     """Return how many messages are in the queue, the invisible ones too; 0 if there is no queue."""
     from azure.core.exceptions import ResourceNotFoundError
 
-    queue = storage.service.get_queue_client(name)
     try:
-        return queue.get_queue_properties().approximate_message_count
+        return (
+            storage.service.get_queue_client(name).get_queue_properties().approximate_message_count
+        )
     except ResourceNotFoundError:
         return 0
 

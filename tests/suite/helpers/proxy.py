@@ -6,7 +6,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 OPERATIONS = {"PUT": "create", "GET": "receive", "POST": "send", "DELETE": "delete"}
-OWN_HEADERS = ("connection", "content-length", "date", "server", "transfer-encoding")
+OWN_HEADERS = ("connection", "content-length", "transfer-encoding")
 PORTAL = 200, {"Content-Type": "text/html"}, b"<html><p>Log in"  # the response of no storage
 ERROR = '<?xml version="1.0"?><Error><Code>{0}</Code><Message>{0}</Message></Error>'
 
@@ -43,9 +43,9 @@ class Recorder:
         self.calls.append(call)
         self.times.append(time.monotonic())
         self.messages.append(0)
-        if self.fault and call.startswith(self.spoiled):
+        if call.startswith(self.spoiled):
             self.seen += 1
-            if self.seen in self.chosen:
+            if self.fault and self.seen in self.chosen:
                 self.hits += 1
                 return self.fault(forward)
         response = forward()
@@ -81,8 +81,7 @@ def running_proxy(port, intercept):
             def forward():
                 url = f"http://127.0.0.1:{port}{self.path}"
                 found = pool.request(self.command, url, body=body, headers=dict(self.headers))
-                headers = {k: v for k, v in found.headers.items() if k.lower() not in OWN_HEADERS}
-                return found.status, headers, found.data
+                return found.status, found.headers, found.data
 
             _, account, *names = self.path.split("?")[0].split("/")
             queue = names[0] if names else account
@@ -91,23 +90,19 @@ def running_proxy(port, intercept):
                 self.close_connection = True
                 return
             status, headers, content = response
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": len(content)}.items():
-                self.send_header(name, value)
+            self.send_response_only(status)
+            for name, value in headers.items():
+                if name.lower() not in OWN_HEADERS:
+                    self.send_header(name, value)
+            self.send_header("Content-Length", len(content))
             self.end_headers()
             self.wfile.write(content)
 
         do_PUT = do_POST = do_DELETE = do_GET
 
-        def log_message(self, *arguments):
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()

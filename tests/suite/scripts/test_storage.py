@@ -1,4 +1,7 @@
-"""Storage that refuses, is silent, is away, comes back, or loses its queues."""
+"""Storage that refuses, is silent, or loses its queues.
+
+That it comes back, and nothing is gone: test_polling.py, exercise 2-4 of the handbook, the campaign.
+"""
 
 import os
 import socket
@@ -10,71 +13,54 @@ from suite.helpers.copies import SHORT
 from suite.helpers.orders import arrived, give, numbers, order, wait_depth
 from suite.helpers.proxy import Recorder, error
 from suite.helpers.terminals import kill_and_read
-from support import emulator
+from support.emulator import connection_string, free_port
 from support.queues import depth, queue_names, send, take, wait_until
 from support.topology import ONE_SHOTS, POLLERS, QUEUES, READY, SETTING, TIMEOUT
 
 REFUSED = "Failed to establish a new connection"
 REFUSAL = 12 if os.name == "nt" else 5  # seconds; on Windows, a refused call takes 2 s each time
 GONE = "Storage error: The specified queue does not exist."
-# For edited(): a line when Python and the packages are loaded, whose time is not the script's.
-BEGIN = ("    try:\n        load_dotenv()", '    print("begun")\n    try:\n        load_dotenv()')
 
 
-@pytest.mark.parametrize("script", ["filter_validate.py", *ONE_SHOTS])
-def test_storage_that_refuses_is_said_within_5_s(start_script, edited, script):
-    """The best of three: a loaded machine may need longer."""
-    setting, seconds = emulator.connection_string(emulator.free_port()), []
-    folder = edited(script, *BEGIN)
-    while not seconds or (min(seconds) > REFUSAL and len(seconds) < 3):
-        terminal = start_script(script, folder=folder, **{SETTING: setting})
+@pytest.fixture
+def say_trouble(start_script, edited):
+    """Return say_trouble(script, port): its terminal, and the seconds until it said so, all being loaded."""
+
+    def say_trouble(script, port):
+        begin = "    try:\n        load_dotenv()"
+        folder = edited(script, begin, f'    print("begun")\n{begin}')
+        terminal = start_script(script, folder=folder, **{SETTING: connection_string(port)})
         terminal.expect_exact("begun")
         began = time.monotonic()
         terminal.expect_exact("Storage error: ")
-        seconds.append(time.monotonic() - began)
+        return terminal, time.monotonic() - began
+
+    return say_trouble
+
+
+@pytest.mark.parametrize("script", ["filter_validate.py", *ONE_SHOTS])
+def test_storage_that_refuses_is_said_within_5_s(say_trouble, script):
+    """The best of three: a loaded machine may need longer."""
+    for _ in range(3):
+        terminal, seconds = say_trouble(script, free_port())
         terminal.expect_exact(REFUSED)
-    assert min(seconds) < REFUSAL
+        if seconds < REFUSAL:
+            break
+    assert seconds < REFUSAL
     if script in ONE_SHOTS:
         assert terminal.proc.wait(timeout=TIMEOUT) == 1
         assert "Deleting" not in kill_and_read(terminal)  # nothing was created
 
 
 @pytest.mark.parametrize("backlog", [0, 50], ids=["no connection", "no answer"])
-def test_storage_that_is_silent_is_said_within_15_s(start_script, edited, backlog):
-    folder = edited("filter_validate.py", *BEGIN)
+def test_storage_that_is_silent_is_said_within_15_s(say_trouble, backlog):
     address = ("127.0.0.1", 0)
     with socket.create_server(address, backlog=backlog) as server, socket.socket() as first:
         if backlog == 0:  # on Linux, who comes second gets no answer at all, as behind a firewall
             first.connect(server.getsockname())
-        setting = emulator.connection_string(server.getsockname()[1])
-        terminal = start_script("filter_validate.py", folder=folder, **{SETTING: setting})
-        terminal.expect_exact("begun")
-        began = time.monotonic()
-        terminal.expect_exact("Storage error: ")
-        assert time.monotonic() - began < 15
+        terminal, seconds = say_trouble("filter_validate.py", server.getsockname()[1])
+        assert seconds < 15
         assert backlog == 0 or not terminal.expect("Read timed out")
-
-
-def test_pollers_go_on_when_storage_is_back_and_no_order_is_gone(start_script, tmp_path):
-    """How soon, test_polling.py sees."""
-    process, port = emulator.start_azurite(tmp_path)
-    try:
-        changes = {SETTING: emulator.connection_string(port)}
-        start_script("pipe_producer.py", **changes).expect_exact("Producer finished.")
-        rest = [script for script in POLLERS if script != "filter_validate.py"]
-        terminals = {script: start_script(script, **changes) for script in rest}
-        for script, terminal in terminals.items():
-            terminal.expect_exact(READY[script])
-        emulator.stop_azurite(process)
-        for terminal in terminals.values():
-            terminal.expect_exact(REFUSED)
-        process, _ = emulator.start_azurite(tmp_path, port)
-        for script, terminal in terminals.items():
-            terminal.expect_exact(READY[script])
-        start_script("filter_validate.py", **changes)
-        terminals["final_consumer.py"].expect_exact("ORD-123")
-    finally:
-        emulator.stop_azurite(process)
 
 
 @pytest.mark.parametrize("script", POLLERS)
@@ -113,12 +99,12 @@ def test_output_queue_that_vanishes_alone_poisons_no_order(start_script, edited,
 
 def test_nothing_is_received_while_azure_is_deleting_a_queue(start_script, storage, via_proxy):
     being_deleted = error(409, "QueueBeingDeleted")
-    deleted = Recorder("create queue-enrich", lambda forward: being_deleted, times=99)
+    recorder = Recorder("create queue-enrich", lambda forward: being_deleted, times=99)
     send(storage, "queue-validate", order(1))
-    terminal = start_script("filter_validate.py", **via_proxy(deleted))
+    terminal = start_script("filter_validate.py", **via_proxy(recorder))
     for _ in range(2):
         terminal.expect_exact("Storage error: ")
-    assert "receive queue-validate" not in deleted.calls
-    deleted.fault = None
+    assert "receive queue-validate" not in recorder.calls
+    recorder.fault = None
     terminal.expect_exact(READY["filter_validate.py"])
     assert numbers(take(storage, "queue-enrich")) == [1]
