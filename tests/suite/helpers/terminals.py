@@ -26,12 +26,12 @@ def spawn(command, variables=None, timeout=TIMEOUT):
 
 
 def pseudo_terminal(command, variables, **options):
-    """Start a command line in a pseudo-terminal (not on Windows); the options are pexpect's."""
+    """As spawn(), but in a pseudo-terminal (not on Windows); the options are pexpect's."""
     import pexpect
 
-    log = io.StringIO()
+    log, (program, *arguments) = io.StringIO(), command
     options = {"timeout": TIMEOUT, "encoding": "utf-8", "logfile": log, **options}
-    process = pexpect.spawn(command[0], command[1:], env=variables, **options)
+    process = pexpect.spawn(program, arguments, env=variables, **options)
     process.log = log
     return process
 
@@ -57,23 +57,19 @@ def run_to_end(command, variables, input=b"", cwd=None):
     variables: its environment, without those that are None. input: bytes.
     """
     env = {name: value for name, value in variables.items() if value is not None}
-    result = subprocess.run(
-        command, input=input, capture_output=True, env=env, cwd=cwd, timeout=4 * TIMEOUT
-    )
-    result.out, result.err = (
-        output.decode("utf-8", "replace").replace("\r\n", "\n")
-        for output in (result.stdout, result.stderr)
-    )
+    options = {"capture_output": True, "timeout": 4 * TIMEOUT}
+    result = subprocess.run(command, input=input, env=env, cwd=cwd, **options)
+    result.out = result.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
+    result.err = result.stderr.decode("utf-8", "replace").replace("\r\n", "\n")
     return result
 
 
 def interrupt(process):
     """Press Ctrl+C in the process's terminal; return (what it printed since then, exit code).
 
-    Not just after a call, for that is where urllib3 holds a lock (then the interpreter hangs at its
-    end, once in some hundred times) and has finalizers, in which Python drops a KeyboardInterrupt.
-    As a person does, press again if it does not say that it stops. One that comes after "Stopped."
-    would kill an interpreter that is about to end.
+    Not just after a call, where urllib3 holds a lock (once in some hundred times, the interpreter then
+    hangs at its end) and Python drops what is raised in a finalizer. As a person does, press again if
+    it does not say that it stops; after "Stopped.", that would kill an interpreter about to end.
     """
     import pexpect
     import pytest
