@@ -4,7 +4,6 @@ What is compared is measured in turns, for a virtual machine is now faster, now 
 the median of the pairs' ratios. The exit code is 1 if a goal is missed, or an order lost or doubled.
 """
 
-import collections
 import contextlib
 import os
 import platform
@@ -21,17 +20,13 @@ from suite.helpers.orders import numbers, order
 from suite.helpers.proxy import running_proxy
 from suite.helpers.terminals import running_script
 from support import emulator, environment, queues
-from support.topology import POLLERS, QUEUES
+from support.topology import POLLERS
 
 ROUNDS = 10  # of each measurement
 COUNT = 128  # orders that one filter works on in a round
 IDLE = 10  # seconds
 ROUND_TRIP = 0.02  # seconds, added by a proxy, as the way to a real account does
-COPIES = (1, 2, 4)
-POLL_INTERVAL = 0.5  # seconds between two looks of an idle poller, as in the scripts
-TIMEOUT = 600  # seconds until a measurement is given up
 FILTER = "filter_validate.py"
-SOURCE, TARGET = QUEUES[FILTER]
 READY = "Waiting for"  # what each poller prints then
 # What the filter is compared with: a loop that does nothing but to receive, send and delete.
 BARE = """
@@ -76,7 +71,7 @@ def latency(connection):
         pollers = {}
         for script in POLLERS:
             pollers[script] = stack.enter_context(running_script(script, connection, READY))
-            time.sleep(random.uniform(0, POLL_INTERVAL))
+            time.sleep(random.uniform(0, 0.5))  # POLL_INTERVAL
         time.sleep(IDLE)
         with running_script("requestor.py", connection, "Waiting for reply") as requestor:
             reply = seconds(requestor, "Reply received")
@@ -84,33 +79,23 @@ def latency(connection):
             return reply, seconds(pollers["final_consumer.py"], "Fully processed")
 
 
-def rate(storage, program, copies, count):
+def rate(storage, program, copies=1):
     """Return the orders/s of so many processes of a program; exit if an order is lost or doubled.
 
     The clock starts when all of them run; what the first ones did before is not counted.
     """
-    queues.send(storage, SOURCE, *map(order, range(count)))
+    count = COUNT * copies
+    queues.send(storage, "queue-validate", *map(order, range(count)))
     with contextlib.ExitStack() as stack:
         for _ in range(copies):
             stack.enter_context(program())
-        began, rest = time.perf_counter(), queues.depth(storage, SOURCE)
-        queues.wait_until(lambda: not queues.depth(storage, SOURCE), TIMEOUT, pause=0.005)
+        began, rest = time.perf_counter(), queues.depth(storage, "queue-validate")
+        queues.wait_until(lambda: not queues.depth(storage, "queue-validate"), pause=0.005)
         took = time.perf_counter() - began
-    found = sorted(numbers(queues.take(storage, TARGET, queues.depth(storage, TARGET))))
-    if found != list(range(count)):
+    found = numbers(queues.take(storage, "queue-enrich", count))
+    if sorted(found) != list(range(count)):
         raise RuntimeError(f"{count} orders became {len(found)}, {len(set(found))} different ones.")
     return rest / took
-
-
-def idle_calls(connection, calls):
-    """Return the calls/h of an idle filter; calls: how many the proxy has seen so far, by name."""
-    name = f"receive {SOURCE}"
-    with running_script(FILTER, connection, READY):
-        before = calls[name]
-        queues.wait_until(lambda: calls[name] > before + 15, TIMEOUT)
-        before = calls[name]
-        time.sleep(IDLE)
-        return 3600 * (calls[name] - before) / IDLE
 
 
 def start(program):
@@ -141,36 +126,32 @@ def report(what, unit, values, bare=None, least=0, most=float("inf")):
 
 
 def measure(port, folder):
-    """Measure and print all figures; yield of each that has a goal whether it is reached."""
-    storage, calls = queues.open_account(emulator.connection_string(port)), collections.Counter()
+    """Measure and print all figures; return of each whether its goal is reached."""
+    storage = queues.open_account(emulator.connection_string(port))
     near = storage.connection
     Path(folder, "bare.py").write_text(BARE)
-    programs = [
-        partial(running_script, FILTER, near, READY),
-        partial(running_script, "bare.py", near, READY, folder=folder),
-    ]
+    bare = partial(running_script, "bare.py", near, READY, folder=folder)
+    programs = [partial(running_script, FILTER, near, READY), bare]
 
-    def intercept(call, forward):
-        calls[call] += 1
+    def slow(call, forward):
         time.sleep(ROUND_TRIP)
         return forward()
 
     replies, orders = zip(*[latency(near) for _ in range(ROUNDS)])
-    yield report("reply, idle before", "s", replies, most=0.4)
-    yield report("pipeline, idle before", "s", orders, most=1.0)
-    rates = in_turns([partial(rate, storage, program, 1, COUNT) for program in programs])
-    yield report("a filter", "orders/s", *rates, least=0.85)
-    with running_proxy(port, intercept) as far_port:
+    reached = [report("reply, idle before", "s", replies, most=0.4)]
+    reached += [report("pipeline, idle before", "s", orders, most=1.0)]
+    rates = in_turns([partial(rate, storage, program) for program in programs])
+    reached += [report("a filter", "orders/s", *rates, least=0.85)]
+    with running_proxy(port, slow) as far_port:
         far = near.replace(f":{port}/", f":{far_port}/")
-        program = partial(running_script, FILTER, far, READY)
-        rates = in_turns([partial(rate, storage, program, n, COUNT * n) for n in COPIES])
-        for copies, values in zip(COPIES, rates):
-            report(f"{copies} filter(s), 20 ms away", "orders/s", values)
-        report("an idle filter", "calls/h", [idle_calls(far, calls)])
+        away = partial(running_script, FILTER, far, READY)
+        rates = in_turns([partial(rate, storage, away, copies) for copies in (1, 2, 4)])
+    for copies, values in zip((1, 2, 4), rates):
+        report(f"{copies} filter(s), 20 ms away", "orders/s", values)
     starts = in_turns([partial(start, program) for program in programs])
     ours, bare = [list(zip(*pairs)) for pairs in starts]
-    yield report("start of a filter", "s", ours[0], bare[0], most=1.1)
-    yield report("memory of a filter", "MiB", ours[1], bare[1], most=1.1)
+    reached += [report("start of a filter", "s", ours[0], bare[0], most=1.1)]
+    return reached + [report("memory of a filter", "MiB", ours[1], bare[1], most=1.1)]
 
 
 def main():
@@ -178,7 +159,7 @@ def main():
     version = platform.python_version()
     print(f"{platform.system()}, {os.cpu_count()} cores, Python {version}: median (least to most)")
     with emulator.running_azurite() as port, tempfile.TemporaryDirectory() as folder:
-        return int(not all(list(measure(port, folder))))
+        return int(not all(measure(port, folder)))
 
 
 if __name__ == "__main__":

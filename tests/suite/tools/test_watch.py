@@ -24,15 +24,16 @@ def row(name, *cells):
 
 def test_queue_that_grows_is_marked_as_long_as_it_grows(start_script, storage):
     send(storage, "queue-finalize", *["it stays"] * 9)
-    board = start_script(WATCH, "--interval", "0.2")
+    board = start_script(WATCH, "--interval", "0.2", FORCE_COLOR="1")
 
     def marked():
         send(storage, "queue-enrich", "one more")
-        return not board.expect(["queue-enrich[^\n]* <- grows", pexpect.TIMEOUT], timeout=0.05)
+        return not board.expect(["queue-enrich[^\n]*<- grows", pexpect.TIMEOUT], timeout=0.05)
 
     wait_until(marked)
     board.expect(r"queue-enrich[^\n]* \+0\.0 *\r?\n")
-    assert not re.search("queue-finalize.* <- grows", board.log.getvalue())
+    assert not re.search("queue-finalize.*<- grows", board.log.getvalue())
+    assert not re.search("\x1b\\[[^m]*[A-Zhl]", board.log.getvalue())  # nothing moves the cursor
 
 
 def test_what_is_on_the_board_and_what_is_left_out(run_script, storage, via_proxy):
@@ -71,13 +72,6 @@ def test_dequeue_count_climbs_each_time_a_message_comes_back(start_script, stora
         board.expect(row("queue-validate", 1, 1, 0, count, r"\d+ s"))
     send(storage, "queue-validate", "another")
     board.expect(row("queue-validate", 2, 2, 0, 5, r"\d+ s"))
-
-
-def test_nothing_moves_the_cursor_of_a_file(start_script):
-    board = start_script(WATCH, "--interval", "0.2", FORCE_COLOR="1")
-    for _ in range(3):
-        board.expect("request-queue ")
-    assert re.findall("\x1b\\[[^m]*[A-Zhl]", board.log.getvalue()) == []
 
 
 def test_age_is_rounded_down():
