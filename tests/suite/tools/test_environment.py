@@ -103,9 +103,9 @@ def test_whatever_is_set_and_active_all_goes_into_the_projects_own(copy, variabl
     settings.write_text(f"[install]\ntarget={elsewhere}\nuser=1\ndry-run=1\nno-deps=1\n")
     changes = {"PIP_CONFIG_FILE": settings, "PIP_PREFIX": elsewhere, "PIP_ROOT": elsewhere}
     changes.update(PIP_PYTHON=other / "bin" / "python", NODE_OPTIONS="--require=/gone")
-    for name in ["location=global", "global=true", "dry_run=true", "package_lock_only=true"]:
-        changes["npm_config_" + name.split("=")[0]] = name.split("=")[1]
+    changes.update(npm_config_location="global", npm_config_global="1", npm_config_dry_run="1")
     changes.update(npm_config_prefix=elsewhere, npm_config_install_strategy="linked")
+    changes["npm_config_package_lock_only"] = "1"
     (tmp_path / "rich.py").write_text("raise SystemExit('not this one')")
     changes.update(PYTHONPATH=tmp_path)
     variables.update({name: str(value) for name, value in changes.items()})
