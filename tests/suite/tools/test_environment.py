@@ -5,8 +5,6 @@ Tools are started as a user does who has activated nothing: by the Python that m
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 import venv
 import zipfile
@@ -63,14 +61,6 @@ def packages(tmp_path_factory):
     main.parent.mkdir(parents=True)
     main.write_text("")
     (folder / "azurite" / "package.json").write_text('{"name": "azurite", "version": "3.37.0"}')
-    return folder
-
-
-@pytest.fixture(scope="session")
-def new_venv(tmp_path_factory):
-    """A virtual environment with nothing but pip, to copy: pip takes some seconds."""
-    folder = tmp_path_factory.mktemp("new") / "venv"
-    subprocess.run([str(BASE), "-m", "venv", str(folder)], check=True)
     return folder
 
 
@@ -141,25 +131,19 @@ def test_two_wait_for_the_first_and_take_over_if_it_is_killed(copy, variables):
 
 
 @posix
-@pytest.mark.parametrize(
-    ("file", "old", "new", "reason", "last"),
-    [
-        ("requirements.txt", "dotenv", "gone", "distribution found for python-gone", "Python pack"),
+def test_what_fails_is_named_after_its_own_words_and_is_not_done(copy, variables):
+    command = [str(BASE), str(copy / "tests" / "tool.py")]
+    for file, old, new, reason, last in [
         (ENVIRONMENT, "azurite@file:", "azurite@npm:", "npm error", "Azurite: fail"),
         (ENVIRONMENT, "@file:", "@file:gone/", "Error: Cannot find module", "Check of Azurite"),
-    ],
-)
-def test_what_fails_is_named_after_its_own_words_and_is_not_done(
-    file, old, new, reason, last, copy, variables, new_venv
-):
-    shutil.copytree(str(new_venv), str(copy / "venv"), symlinks=True)
-    command = [str(BASE), str(copy / "tests" / "tool.py")]
-    copies.edited(file, copy, old, new)
-    result = run_to_end(command, variables)
-    assert result.returncode == 1
-    assert reason in result.err
-    assert result.err.splitlines()[-1].startswith(last), result.err
-    copies.edited(file, copy, new, old)
+        ("requirements.txt", "dotenv", "gone", "distribution found for python-gone", "Python pack"),
+    ]:
+        copies.edited(file, copy, old, new)
+        result = run_to_end(command, variables)
+        assert result.returncode == 1
+        assert reason in result.err
+        assert result.err.splitlines()[-1].startswith(last), result.err
+        copies.edited(file, copy, new, old)
     assert run_to_end(command, variables).returncode == 7
 
 
