@@ -18,9 +18,7 @@ from support import emulator, environment, processes, queues
 from support.topology import ARRIVED, POLLERS, PROJECT, READY, SCRIPTS
 
 ORDERS = PROJECT / "tests" / "data" / "orders.jsonl"
-TIMEOUT = 60  # seconds that a step may take
 COLORS = dict(zip(SCRIPTS, ["cyan", "yellow", "magenta", "green", "blue", "cyan"]))
-HANDOUT_ORDER = "ORD-123"
 COPY, ACTIVATE = (
     ("copy", "venv\\Scripts\\activate") if os.name == "nt" else ("cp", "source venv/bin/activate")
 )
@@ -42,15 +40,26 @@ class Cast:
         self.texts, self.running = collections.defaultdict(str), []
 
     def start(self, script, *arguments):
-        """Start a script and show what it prints; return its process."""
-        connection = self.storage.connection
+        """Start a script; return once it is ready, or has ended and what it sent is dealt with.
+
+        Raises RuntimeError if a script fails, or if it takes too long.
+        """
         process = processes.start_script(
-            script, *arguments, connection=connection, stdout=subprocess.PIPE
+            script, *arguments, connection=self.storage.connection, stdout=subprocess.PIPE
         )
         thread = threading.Thread(target=self.show, args=(script, process.stdout))
         self.running.append((script, process, thread))
         thread.start()
-        return process
+
+        def done():
+            for name, started, _ in self.running:
+                if started.poll():
+                    raise RuntimeError(f"{name} failed.")
+            if script in POLLERS:
+                return READY[script] in self.texts[script]
+            return process.poll() == 0 and queues.all_done(self.storage)
+
+        queues.wait_until(done, pause=0.1)
 
     def show(self, script, output):
         """Show each line of the output, with the script's name in its colour."""
@@ -59,28 +68,6 @@ class Cast:
         for line in output:
             self.texts[script] += line
             self.console.print(Text(f"{script[:-3]:<15}", COLORS[script]) + f" | {line.rstrip()}")
-
-    def wait_for(self, condition):
-        """Wait until the condition is true; RuntimeError if a script fails or TIMEOUT passes first."""
-
-        def done():
-            for script, process, _ in self.running:
-                if process.poll():
-                    raise RuntimeError(f"{script} failed.")
-            return condition()
-
-        queues.wait_until(done, TIMEOUT, pause=0.1)
-
-    def play(self):
-        """Start the pollers, then send the orders and the request, each once all before is done."""
-        for script in POLLERS:
-            self.start(script)
-            self.wait_for(lambda script=script: READY[script] in self.texts[script])
-        for one_shot in (["pipe_producer.py"], ["pipe_producer.py", ORDERS], ["requestor.py"]):
-            process = self.start(*one_shot)
-            self.wait_for(
-                lambda process=process: process.poll() == 0 and queues.all_done(self.storage)
-            )
 
     def stop(self):
         """Stop all scripts, and wait until all that they printed is shown."""
@@ -92,7 +79,6 @@ class Cast:
 
 def reckon(texts, set_aside):
     """Print what became of the orders, by what the scripts printed; return how many are lost."""
-    sent = {HANDOUT_ORDER, *processes.order_ids(ORDERS.read_text(encoding="utf-8").splitlines())}
     rejected = r"Received: (.*)\n.* Validation failed"
     ends = {
         "arrived": processes.said(texts["final_consumer.py"], ARRIVED),
@@ -100,6 +86,7 @@ def reckon(texts, set_aside):
         "poisoned": set_aside,
     }
     ends = {end: set(processes.order_ids(orders)) for end, orders in ends.items()}
+    sent = {"ORD-123", *processes.order_ids(ORDERS.read_text(encoding="utf-8").splitlines())}
     ends["lost"] = sent.difference(*ends.values())
     print(f"\nsent       {len(sent)}")
     for end, orders in ends.items():
@@ -114,7 +101,11 @@ def main():
         began, storage = time.monotonic(), queues.open_account(emulator.connection_string(port))
         cast = Cast(storage)
         try:
-            cast.play()
+            for script in POLLERS:
+                cast.start(script)
+            cast.start("pipe_producer.py")  # the handout's order, ORD-123
+            cast.start("pipe_producer.py", ORDERS)
+            cast.start("requestor.py")
         finally:
             cast.stop()
         lost = reckon(cast.texts, queues.poisoned(storage))

@@ -2,7 +2,6 @@
 
 import atexit
 import functools
-import json
 import os
 import re
 import shutil
@@ -18,13 +17,9 @@ from support.topology import PROJECT, SCRIPTS, SETTING
 def variables(connection):
     """Return the environment of a script for this connection string, whatever the user's own is."""
     own = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    return {
-        **own,
-        **LOCAL,
-        SETTING: connection,
-        "PYTHONIOENCODING": "utf-8",
-        "PYTHONWARNINGS": "ignore",  # the SDK's packages warn on Python 3.8
-    }
+    own.update(LOCAL, PYTHONIOENCODING="utf-8")
+    own["PYTHONWARNINGS"] = "ignore"  # the SDK's packages warn on Python 3.8
+    return {**own, SETTING: connection}
 
 
 @functools.lru_cache(maxsize=None)
@@ -47,32 +42,20 @@ def command_line(script, *arguments, folder=None):
     return [sys.executable, str(Path(folder, script)), *map(str, arguments)]
 
 
-def start_script(script, *arguments, connection, stdout, stdin=subprocess.DEVNULL):
+def start_script(script, *arguments, connection, **options):
     """Start a script for a connection string as a process, whose errors are in its output, in UTF-8.
 
-    On POSIX, Ctrl+C does not reach it: the tool hears it, and stops what it started.
+    The options are those of Popen; without one, it has no input. On POSIX, Ctrl+C does not reach it:
+    the tool hears it, and stops what it started.
     """
-    return subprocess.Popen(
-        command_line(script, *arguments),
-        stdin=stdin,
-        stdout=stdout,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        env=variables(connection),
-        start_new_session=True,
-    )
+    options = {"stdin": subprocess.DEVNULL, "encoding": "utf-8", "errors": "replace", **options}
+    options.update(stderr=subprocess.STDOUT, env=variables(connection), start_new_session=True)
+    return subprocess.Popen(command_line(script, *arguments), **options)
 
 
 def order_ids(texts):
-    """Return the orders' IDs; for what holds none the text itself."""
-    ids = []
-    for text in texts:
-        try:
-            ids.append(json.loads(text)["order_id"])
-        except (ValueError, TypeError, KeyError):
-            ids.append(text)
-    return ids
+    """Return of each text the ID of the order in it; the text itself if it holds none."""
+    return [(re.findall(r'"(ORD-\w+)"', text) or [text])[0] for text in texts]
 
 
 def said(text, start):

@@ -15,7 +15,9 @@ from support.topology import PROJECT, TIMEOUT
 
 AZURITE = PROJECT / "tests" / "azurite.py"
 KILL = "kill"  # SIGKILL; on Windows TerminateProcess
-SIGNALS = [KILL] if os.name == "nt" else [KILL, signal.SIGHUP, signal.SIGINT, signal.SIGTERM]
+SIGNALS = [KILL] if os.name == "nt" else [KILL, signal.SIGINT, signal.SIGTERM]
+if os.name != "nt" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # not under nohup
+    SIGNALS.append(signal.SIGHUP)
 
 
 def test_however_it_ends_azurite_goes_and_keeps_what_was_sent(tmp_path):
