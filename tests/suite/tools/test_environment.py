@@ -60,21 +60,18 @@ def test_whatever_is_set_and_active_all_goes_into_the_projects_own(copy, tmp_pat
     own.mkdir(parents=True)
     (own / "python").symlink_to("gone")  # one whose Python was removed, as by an update
     pip, npm = tmp_path / "pip.conf", tmp_path / "npmrc"
-    pip.write_text(f"[install]\ntarget={elsewhere}\nuser=1\n")
-    npm.write_text("location=global\nglobal=true\ndry-run=true\npackage-lock-only=true\n")
+    pip.write_text(f"[install]\ntarget={elsewhere}\nprefix={elsewhere}\nuser=1")
+    npm.write_text(f"prefix={elsewhere}\nlocation=global\nglobal=1\ndry-run=1\npackage-lock-only=1")
     (tmp_path / "rich.py").write_text("raise SystemExit('not this one')")
-    changes = {"PIP_CONFIG_FILE": pip, "PIP_PREFIX": elsewhere, "PIP_PYTHON": other / "bin/python"}
-    changes.update(NPM_CONFIG_USERCONFIG=npm, npm_config_prefix=elsewhere, PYTHONPATH=tmp_path)
-    variables = {**os.environ, **changes, "NODE_OPTIONS": "--require=/gone"}
+    variables = {**os.environ, "PIP_CONFIG_FILE": pip, "NPM_CONFIG_USERCONFIG": npm}
+    variables.update(PIP_PYTHON="/gone", NODE_OPTIONS="--require=/gone", PYTHONPATH=str(tmp_path))
     before = sorted(other.rglob("*"))
     command = [other / "bin" / "python", copy / "tests" / "tool.py"]
     first, second = [terminals.run_to_end(command, variables) for _ in range(2)]
     assert first.returncode == second.returncode == 7, first.out + first.err
-    assert "First run: setting up" in first.out
     assert (second.out, second.err) == ("Here.\n", "")
     assert not elsewhere.exists()
     assert sorted(other.rglob("*")) == before
-    assert (copy / "venv" / "azurite" / "node_modules" / "azurite").is_dir()
 
 
 def test_set_up_goes_on_after_whatever_stopped_it(copy):
@@ -103,7 +100,8 @@ def test_set_up_goes_on_after_whatever_stopped_it(copy):
         assert reason in result.err
         assert result.err.splitlines()[-1].startswith(last), result.err
         copies.edited(file, copy, new, old)
-    assert terminals.run_to_end(command, os.environ).returncode == 7
+    result = terminals.run_to_end(command, os.environ)
+    assert (result.returncode, "First run" in result.out) == (7, True)
 
 
 @pytest.mark.skipif(Path(sys.prefix) != PROJECT / "venv", reason="another environment is active")
