@@ -10,36 +10,27 @@ import platform
 import random
 import statistics
 import sys
-import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the support package
 from suite.helpers.orders import numbers, order
 from suite.helpers.proxy import running_proxy
 from suite.helpers.terminals import running_script
-from support import emulator, environment, queues
-from support.topology import POLLERS
+from support import emulator, environment, processes, queues
+from support.topology import POLLERS, QUEUES
 
 ROUNDS = 10  # of each measurement
-COUNT = 128  # orders that one filter works on in a round
-IDLE = 10  # seconds
-ROUND_TRIP = 0.02  # seconds, added by a proxy, as the way to a real account does
 FILTER = "filter_validate.py"
+SOURCE, TARGET = QUEUES[FILTER]
 READY = "Waiting for"  # what each poller prints then
 # What the filter is compared with: a loop that does nothing but to receive, send and delete.
 BARE = """
-import contextlib, os, time
-from azure.core.exceptions import ResourceExistsError
+import dotenv, os, time
 from azure.storage.queue import QueueServiceClient
-from dotenv import load_dotenv
 service = QueueServiceClient.from_connection_string(os.environ["AZURE_STORAGE_CONNECTION_STRING"])
-names = ("queue-validate", "queue-enrich", "queue-validate-poison")
-source, target, _ = queues = [service.get_queue_client(name) for name in names]
-for queue in queues:
-    with contextlib.suppress(ResourceExistsError):
-        queue.create_queue()
+source, target = map(service.get_queue_client, ["queue-validate", "queue-enrich"])
+source.get_queue_properties()  # the filter, too, makes calls before it is ready
 print("Waiting for messages...", flush=True)
 while True:
     for msg in source.receive_messages(messages_per_page=32, visibility_timeout=30):
@@ -49,72 +40,62 @@ while True:
 """
 
 
-def in_turns(functions):
-    """Call the functions in turns, ROUNDS times; return the results of each."""
-    return list(zip(*[[function() for function in functions] for _ in range(ROUNDS)]))
-
-
-def seconds(process, text):
-    """Return the seconds until the process prints the text."""
-    began = time.perf_counter()
-    process.expect_exact(text)
-    return time.perf_counter() - began
+def in_turns(measure, calls):
+    """Measure with each of the arguments in turns, ROUNDS times; return of each its lists of figures."""
+    turns = [[measure(*arguments) for arguments in calls] for _ in range(ROUNDS)]
+    return [list(zip(*figures)) for figures in zip(*turns)]
 
 
 def latency(connection):
     """Return the seconds that a reply, and an order through the pipeline, take after all was idle.
 
-    The pollers are new each time, and start at random moments: else each would look at its queue about
-    as long after the one before it, every time.
+    The pollers are new each time, and start at random moments of their POLL_INTERVAL (0.5 s): else
+    each would look at its queue about as long after the one before it, every time.
     """
     with contextlib.ExitStack() as stack:
         pollers = {}
         for script in POLLERS:
             pollers[script] = stack.enter_context(running_script(script, connection, READY))
-            time.sleep(random.uniform(0, 0.5))  # POLL_INTERVAL
-        time.sleep(IDLE)
+            time.sleep(random.uniform(0, 0.5))
+        time.sleep(10)  # idle
         with running_script("requestor.py", connection, "Waiting for reply") as requestor:
-            reply = seconds(requestor, "Reply received")
+            began = time.perf_counter()
+            requestor.expect_exact("Reply received")
+            reply = time.perf_counter() - began
         with running_script("pipe_producer.py", connection, "-> Sent to"):
-            return reply, seconds(pollers["final_consumer.py"], "Fully processed")
+            began = time.perf_counter()
+            pollers["final_consumer.py"].expect_exact("Fully processed")
+            return reply, time.perf_counter() - began
 
 
-def rate(storage, program, copies=1):
-    """Return the orders/s of so many processes of a program; exit if an order is lost or doubled.
+def work(storage, connection, script, copies):
+    """Let so many copies of a script work on orders; exit if an order is lost or doubled.
 
-    The clock starts when all of them run; what the first ones did before is not counted.
+    Return their orders/s since all of them run (what the first ones did before is not counted), the
+    seconds that their start took, and the memory of the last one at the end, in MiB.
     """
-    count = COUNT * copies
-    queues.send(storage, "queue-validate", *map(order, range(count)))
-    with contextlib.ExitStack() as stack:
-        for _ in range(copies):
-            stack.enter_context(program())
-        began, rest = time.perf_counter(), queues.depth(storage, "queue-validate")
-        queues.wait_until(lambda: not queues.depth(storage, "queue-validate"), pause=0.005)
-        took = time.perf_counter() - began
-    found = numbers(queues.take(storage, "queue-enrich", count))
-    if sorted(found) != list(range(count)):
-        raise RuntimeError(f"{count} orders became {len(found)}, {len(set(found))} different ones.")
-    return rest / took
-
-
-def start(program):
-    """Return the seconds that a program takes to start, and its memory then, in MiB."""
     import psutil
 
-    began = time.perf_counter()
-    with program() as process:
-        took, process = time.perf_counter() - began, psutil.Process(process.pid)
+    count, folder = 128 * copies, processes.private_copies()
+    queues.send(storage, SOURCE, *map(order, range(count)))
+    with contextlib.ExitStack() as stack:
+        began = time.perf_counter()
+        for _ in range(copies):
+            process = stack.enter_context(running_script(script, connection, READY, folder))
+        started, rest = time.perf_counter(), queues.depth(storage, SOURCE)
+        queues.wait_until(lambda: not queues.depth(storage, SOURCE), timeout=600, pause=0.005)
+        ended, process = time.perf_counter(), psutil.Process(process.pid)
         # On Windows, the venv's python starts the one that works.
         family = [process, *process.children(recursive=True)]
-        return took, sum(one.memory_info().rss for one in family) / 2**20
+        memory = sum(one.memory_info().rss for one in family) / 2**20
+    found = sorted(numbers(queues.take(storage, TARGET, queues.depth(storage, TARGET))))
+    if found != list(range(count)):
+        raise RuntimeError(f"{count} orders became {len(found)}, {len(set(found))} different ones.")
+    return rest / (ended - started), started - began, memory
 
 
 def report(what, unit, values, bare=None, least=0, most=float("inf")):
-    """Print a line of the table; return whether the goal is reached.
-
-    The goal is for the ratio to what was measured of the bare loop, if any, else for the median.
-    """
+    """Print a line of the table; return whether the median, or its ratio to the bare loop, is good."""
     figure = statistics.median(values)
     line = f"{what:<26}{figure:>9.3f} ({min(values):.3f} to {max(values):.3f}) {unit}"
     if bare:
@@ -125,41 +106,31 @@ def report(what, unit, values, bare=None, least=0, most=float("inf")):
     return reached
 
 
-def measure(port, folder):
-    """Measure and print all figures; return of each whether its goal is reached."""
-    storage = queues.open_account(emulator.connection_string(port))
-    near = storage.connection
-    Path(folder, "bare.py").write_text(BARE)
-    bare = partial(running_script, "bare.py", near, READY, folder=folder)
-    programs = [partial(running_script, FILTER, near, READY), bare]
+def main():
+    """Measure and print all figures; return the exit code."""
 
-    def slow(call, forward):
-        time.sleep(ROUND_TRIP)
+    def slow_down(call, forward):
+        time.sleep(0.02)  # seconds, as the way to a real account and back takes
         return forward()
 
-    replies, orders = zip(*[latency(near) for _ in range(ROUNDS)])
-    reached = [report("reply, idle before", "s", replies, most=0.4)]
-    reached += [report("pipeline, idle before", "s", orders, most=1.0)]
-    rates = in_turns([partial(rate, storage, program) for program in programs])
-    reached += [report("a filter", "orders/s", *rates, least=0.85)]
-    with running_proxy(port, slow) as far_port:
-        far = near.replace(f":{port}/", f":{far_port}/")
-        away = partial(running_script, FILTER, far, READY)
-        rates = in_turns([partial(rate, storage, away, copies) for copies in (1, 2, 4)])
-    for copies, values in zip((1, 2, 4), rates):
-        report(f"{copies} filter(s), 20 ms away", "orders/s", values)
-    starts = in_turns([partial(start, program) for program in programs])
-    ours, bare = [list(zip(*pairs)) for pairs in starts]
-    reached += [report("start of a filter", "s", ours[0], bare[0], most=1.1)]
-    return reached + [report("memory of a filter", "MiB", ours[1], bare[1], most=1.1)]
-
-
-def main():
-    """Measure and print; return the exit code."""
     version = platform.python_version()
     print(f"{platform.system()}, {os.cpu_count()} cores, Python {version}: median (least to most)")
-    with emulator.running_azurite() as port, tempfile.TemporaryDirectory() as folder:
-        return int(not all(measure(port, folder)))
+    with emulator.running_azurite() as port, running_proxy(port, slow_down) as far_port:
+        storage = queues.open_account(emulator.connection_string(port))
+        near = storage.connection
+        far = near.replace(f":{port}/", f":{far_port}/")
+        [(replies, orders)] = in_turns(latency, [[near]])
+        reached = [report("reply, idle before", "s", replies, most=0.4)]
+        reached += [report("pipeline, idle before", "s", orders, most=1.0)]
+        Path(processes.private_copies(), "bare.py").write_text(BARE)
+        ours, bare = in_turns(work, [(storage, near, FILTER, 1), (storage, near, "bare.py", 1)])
+        reached += [report("a filter", "orders/s", ours[0], bare[0], least=0.85)]
+        programs = [(storage, far, FILTER, copies) for copies in (1, 2, 4)]
+        for (*_, copies), (rates, *_) in zip(programs, in_turns(work, programs)):
+            report(f"{copies} filter(s), 20 ms away", "orders/s", rates)
+    reached += [report("start of a filter", "s", ours[1], bare[1], most=1.1)]
+    reached += [report("memory of a filter", "MiB", ours[2], bare[2], most=1.1)]
+    return int(not all(reached))
 
 
 if __name__ == "__main__":
