@@ -30,7 +30,8 @@ import dotenv, os, time
 from azure.storage.queue import QueueServiceClient
 service = QueueServiceClient.from_connection_string(os.environ["AZURE_STORAGE_CONNECTION_STRING"])
 source, target = map(service.get_queue_client, ["queue-validate", "queue-enrich"])
-source.get_queue_properties()  # the filter, too, makes calls before it is ready
+for _ in range(3):  # calls that the filter, too, makes before it is ready
+    source.get_queue_properties()
 print("Waiting for messages...", flush=True)
 while True:
     for msg in source.receive_messages(messages_per_page=32, visibility_timeout=30):

@@ -25,6 +25,7 @@ from support import emulator, environment, processes, queues
 from support.topology import ARRIVED, ONE_SHOTS, POLLERS, REPLY, SENT
 
 COPIES = [f"{script}-{copy}" for script in POLLERS for copy in "AB"]
+COUNTED = ["answered", "not answered", "answered wrongly", "kills", "outages"]
 
 
 class Campaign:
@@ -34,8 +35,7 @@ class Campaign:
         self.folder, self.random = Path(tempfile.mkdtemp(prefix="chaos-")), random.Random(seed)
         self.azurite, self.port = emulator.start_azurite(self.folder)
         self.storage = queues.open_account(emulator.connection_string(self.port))
-        self.processes, self.lines = {}, []
-        self.count = dict.fromkeys(["answered", "not answered", "answered wrongly", "kills"], 0)
+        self.processes, self.lines, self.count = {}, [], dict.fromkeys(COUNTED, 0)
 
     def start(self, name, *arguments):
         """Start the script that the name begins with, and a thread that reads it; return its process."""
@@ -72,6 +72,7 @@ class Campaign:
         emulator.stop_azurite(self.azurite)
         time.sleep(self.random.uniform(0.5, 3))
         self.azurite, _ = emulator.start_azurite(self.folder, self.port)
+        self.count["outages"] += 1
 
     def send(self, count):
         """Send so many orders, each until the producer says that it is sent, and requests meanwhile."""
@@ -141,7 +142,6 @@ def main():
         "poisoned": len((sent & put_aside).difference(arrived)),
         "lost": len(lost),
         **campaign.count,
-        "outages": options.outages,
         "seconds": round(time.monotonic() - began),
     }
     print("", *[f"{title:<18}{value:>7}" for title, value in table.items()], sep="\n")
