@@ -1,4 +1,4 @@
-"""How the scripts look into their queues: in batches, and at an interval while there is nothing."""
+"""How the pollers look into their queues: in batches, and at an interval while there is nothing."""
 
 import statistics
 
@@ -6,8 +6,8 @@ import pytest
 
 from suite.helpers.orders import give, order, wait_done
 from suite.helpers.proxy import Recorder
-from support.queues import queue_names, wait_until
-from support.topology import POLLERS, QUEUES, READY
+from support.queues import wait_until
+from support.topology import POLLERS, QUEUES
 
 
 def gaps(times):
@@ -15,29 +15,38 @@ def gaps(times):
     return [end - begin for begin, end in zip(times, times[1:])]
 
 
+def assert_only_looks(recorder, interval):
+    """Assert that from now on the script only looks into a queue, at this interval (some may be late)."""
+    begin = len(recorder.calls)
+    wait_until(lambda: len(recorder.calls) > begin + 7, what="seven looks")
+    (call,) = set(recorder.calls[begin:])
+    assert call.startswith("receive ")
+    found = gaps(recorder.times[begin:])
+    assert statistics.mean(found) > 0.9 * interval
+    assert min(found) < 3 * interval
+
+
 @pytest.mark.parametrize("script", POLLERS)
-def test_batch_of_8_is_one_receive(start_script, storage, via_proxy, script):
+def test_poller_makes_its_queues_takes_batches_of_8_and_looks_every_half_second(
+    start_script, storage, via_proxy, script
+):
     recorder = Recorder()
     give(storage, script, *map(order, range(20)))
     start_script(script, **via_proxy(recorder))
     wait_done(storage, script)
+    source, target = QUEUES[script]
+    poison = None if script == "final_consumer.py" else f"{source}-poison"
+    created = {call.split()[1] for call in recorder.calls if call.startswith("create")}
+    assert created == {source, target, poison} - {None}
     assert [count for count in recorder.messages if count] == [8, 8, 4]
+    assert_only_looks(recorder, interval=0.5)
 
 
-@pytest.mark.parametrize("script", [*POLLERS, "requestor.py"])
-def test_idle_script_looks_at_its_interval(start_script, storage, via_proxy, script):
-    """And it makes no other call. So a reply comes in 0.4 s, an order in 1 s (see the benchmark)."""
-    recorder, interval = Recorder(), 0.1 if script == "requestor.py" else 0.5  # seconds
-    start_script(script, **via_proxy(recorder)).expect_exact(READY.get(script, "Waiting for reply"))
-    if script in POLLERS:
-        poison = set() if script == "final_consumer.py" else {f"{QUEUES[script][0]}-poison"}
-        assert set(queue_names(storage)) == {*QUEUES[script], *poison} - {None}
-    begin = len(recorder.times)
-    wait_until(lambda: len(recorder.times) > begin + 7, what="seven looks")
-    assert {call.split()[0] for call in recorder.calls[begin:]} == {"receive"}
-    found = gaps(recorder.times[begin:])
-    assert statistics.mean(found) > 0.9 * interval
-    assert min(found) < 3 * interval  # on a loaded machine, some may be late
+def test_requestor_looks_ten_times_a_second(start_script, via_proxy):
+    recorder = Recorder()
+    requestor = start_script("requestor.py", **via_proxy(recorder))
+    requestor.expect_exact("[Requestor] Waiting for reply...")
+    assert_only_looks(recorder, interval=0.1)
 
 
 def test_poller_tries_twice_within_3_s_and_again_2_s_later(start_script, via_proxy):

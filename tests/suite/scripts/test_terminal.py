@@ -1,43 +1,26 @@
 """What a person at a terminal meets: Ctrl+C, shells of other kinds, odd code pages."""
 
-import os
-
 import pytest
 
-from suite.helpers.orders import order, wait_done
+from suite.helpers.orders import order, wait_depth, wait_done
 from suite.helpers.terminals import interrupt
 from support.emulator import connection_string, free_port
 from support.queues import send
-from support.topology import ONE_SHOTS, PROJECT, READY, SETTING, TIMEOUT
-
-SHELL = """\
-import runpy, sys
-sys.argv.pop(0)
-sys.stdout = type("Shell", (), {"write": sys.stdout.write, "flush": sys.stdout.flush})()
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-posix = pytest.mark.skipif(os.name == "nt", reason="a console's Ctrl+C cannot be sent on Windows")
+from support.topology import ARRIVED, READY, SETTING
 
 
-@posix
-def test_ctrl_c_is_one_line_and_exit_code_0(start_script, storage):
+@pytest.mark.parametrize("away", [False, True], ids=["idle", "storage is away"])
+def test_ctrl_c_is_one_line_and_exit_code_0(start_script, storage, away):
+    """While it waits for messages, or for storage: its next look, or its next start."""
     send(storage, "queue-validate", "one message")  # with it, every module has been imported
-    terminal = start_script("filter_validate.py")
-    terminal.expect_exact("one message")
-    wait_done(storage, "filter_validate.py")
+    changes = {SETTING: connection_string(free_port())} if away else {}
+    terminal = start_script("filter_validate.py", **changes)
+    terminal.expect_exact("Failed to establish a new connection" if away else "one message")
+    wait_depth(storage, "queue-validate", int(away))
     rest, code = interrupt(terminal)
     assert (rest.splitlines()[-1], code) == ("[Filter A] Stopped.", 0)
 
 
-@posix
-def test_ctrl_c_while_storage_is_away(start_script):
-    terminal = start_script("filter_validate.py", **{SETTING: connection_string(free_port())})
-    terminal.expect_exact("Failed to establish a new connection")
-    rest, code = interrupt(terminal)  # in the wait until the next start
-    assert (rest.splitlines()[-1], code) == ("[Filter A] Stopped.", 0)
-
-
-@posix
 def test_ctrl_c_stops_the_producer_that_waits_for_input(start_script):
     terminal = start_script("pipe_producer.py", "-")
     terminal.sendline(order(1))  # with it, every module has been imported
@@ -46,23 +29,17 @@ def test_ctrl_c_stops_the_producer_that_waits_for_input(start_script):
     assert (rest.splitlines()[-1], code) == ("Producer stopped.", 130)
 
 
-@pytest.mark.parametrize("script", ["filter_validate.py", *ONE_SHOTS])
-def test_output_that_cannot_be_reconfigured(start_script, tmp_path, script):
+def test_output_that_cannot_be_reconfigured(start_script, edited):
     """As in IDLE and Jupyter."""
-    (tmp_path / "shell.py").write_text(SHELL)
-    terminal = start_script("shell.py", PROJECT / script, folder=tmp_path, PYTHONUNBUFFERED="1")
-    terminal.expect_exact(READY.get(script, "..."))
+    begin = 'if __name__ == "__main__":'
+    shell = 'type("Shell", (), {"write": sys.stdout.write, "flush": sys.stdout.flush})()'
+    folder = edited("final_consumer.py", begin, f"sys.stdout = {shell}\n{begin}")
+    terminal = start_script("final_consumer.py", folder=folder, PYTHONUNBUFFERED="1")
+    terminal.expect_exact(READY["final_consumer.py"])
 
 
-@pytest.mark.parametrize("script", ["final_consumer.py", "pipe_producer.py", "requestor.py"])
-def test_what_a_cp932_pipe_cannot_show_stops_nothing(start_script, storage, tmp_path, script):
-    (tmp_path / "tea.jsonl").write_text("\U0001f375", encoding="utf-8")
+def test_what_a_cp932_pipe_cannot_show_stops_nothing(start_script, storage):
     send(storage, "queue-finalize", "\U0001f375")
-    start_script("replier.py")
-    what = {"pipe_producer.py": [tmp_path / "tea.jsonl"], "requestor.py": ["\U0001f375"]}
-    terminal = start_script(script, *what.get(script, []), PYTHONIOENCODING="cp932")
-    terminal.expect(r"(received|Sent to 'queue-validate'): \\U0001f375")
-    if script == "final_consumer.py":
-        wait_done(storage, script)
-    else:
-        assert terminal.proc.wait(timeout=TIMEOUT) == 0
+    terminal = start_script("final_consumer.py", PYTHONIOENCODING="cp932")
+    terminal.expect_exact(ARRIVED + r"\U0001f375")
+    wait_done(storage, "final_consumer.py")
