@@ -7,7 +7,6 @@ request, shows what every script prints, and tells what became of each order.
 import collections
 import os
 import re
-import subprocess
 import sys
 import threading
 import time
@@ -44,9 +43,8 @@ class Cast:
 
         Raises RuntimeError if a script fails, or if it takes too long.
         """
-        process = processes.start_script(
-            script, *arguments, connection=self.storage.connection, stdout=subprocess.PIPE
-        )
+        connection = self.storage.connection
+        process = processes.start_script(script, *arguments, connection=connection)
         thread = threading.Thread(target=self.show, args=(script, process.stdout))
         self.running.append((script, process, thread))
         thread.start()

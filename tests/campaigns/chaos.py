@@ -17,7 +17,6 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from subprocess import PIPE
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the support package
 from suite.helpers.orders import order
@@ -46,7 +45,7 @@ class Campaign:
                     self.lines.append(f"{name:<20} | {line}")
 
         script, connection = name.split("-")[0], self.storage.connection
-        process = processes.start_script(script, *arguments, connection=connection, stdout=PIPE)
+        process = processes.start_script(script, *arguments, connection=connection)
         process.reader = threading.Thread(target=read, daemon=True)
         process.reader.start()
         self.processes[name] = process

@@ -42,15 +42,15 @@ def command_line(script, *arguments, folder=None):
     return [sys.executable, str(Path(folder, script)), *map(str, arguments)]
 
 
-def start_script(script, *arguments, connection, **options):
-    """Start a script for a connection string as a process, whose errors are in its output, in UTF-8.
+def start_script(script, *arguments, connection):
+    """Start a script for a connection string as a process without input; its errors are in its output.
 
-    The options are those of Popen; without one, it has no input. On POSIX, Ctrl+C does not reach it:
-    the tool hears it, and stops what it started.
+    On POSIX, Ctrl+C does not reach it: the tool hears it, and stops what it started.
     """
-    options = {"stdin": subprocess.DEVNULL, "encoding": "utf-8", "errors": "replace", **options}
-    options.update(stderr=subprocess.STDOUT, env=variables(connection), start_new_session=True)
-    return subprocess.Popen(command_line(script, *arguments), **options)
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    options.update(encoding="utf-8", errors="replace", start_new_session=True)
+    command = command_line(script, *arguments)
+    return subprocess.Popen(command, env=variables(connection), **options)
 
 
 def order_ids(texts):
